@@ -1,1 +1,1 @@
-"""search"""
+"""The study: engine, schedulers, samplers, executors, tracking, leaderboard, promotion."""

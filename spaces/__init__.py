@@ -1,1 +1,32 @@
-"""spaces"""
+"""Declared search spaces: the form of their files, loading, and the presets.
+
+A space knows names, not code: whether a model or a setting exists is for others to say. This package imports
+neither the trainer nor the search.
+"""
+
+from spaces.domains import Choice, Domain, Float, Integer, Value
+from spaces.errors import SpaceError
+from spaces.loading import json_schema, load_space, preset_names, preset_text
+from spaces.parsing import parse_space
+from spaces.space import Baseline, BudgetSpec, Constant, DataSpec, Objective, Param, SearchSpace
+
+__all__ = [
+    "Baseline",
+    "BudgetSpec",
+    "Choice",
+    "Constant",
+    "DataSpec",
+    "Domain",
+    "Float",
+    "Integer",
+    "Objective",
+    "Param",
+    "SearchSpace",
+    "SpaceError",
+    "Value",
+    "json_schema",
+    "load_space",
+    "parse_space",
+    "preset_names",
+    "preset_text",
+]

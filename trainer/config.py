@@ -1,13 +1,13 @@
 """What decides one training job: frozen, checked values, with no torch behind them.
 
-A job is written flat as dotted paths: a section's own path names its variant (`optimizer: "muon"`), a path below
-it sets one field (`optimizer.lr: 0.2`). Equal configs give equal results on one machine.
+A job is written flat as dotted paths: a section's own path names its variant (`optimizer: "muon"`), a path
+below it sets one field (`optimizer.lr: 0.2`). Equal configs give equal results on one machine.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -45,20 +45,20 @@ FRACTION = Range(0, 1)
 BELOW_ONE = Range(0, 1, high_open=True)
 
 
-def number(default: float, allowed: Range) -> Any:  # noqa: ANN401  -- dataclasses.field is typed so
+def number(default: float, allowed: Range) -> Any:
     """Declare a numeric field with the range that its value must lie in."""
     return field(default=default, metadata={"range": allowed})
 
 
-# Models ------------------------------------------------------------------------------------------------------
+# Models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FastNet:
-    """The net of the speed records on CIFAR-10: whitened first layer, three blocks of 3 x 3 filters, 2 M parameters."""
+    """The net of the speed records on CIFAR-10: whitened first layer, three blocks, 2 M parameters."""
 
     width: float = number(1.0, Range(0.1, 8))  # times 64, 256, 256 channels
-    depth: int = number(2, Range(1, 4))  # filters layers a block
+    depth: int = number(2, Range(1, 4))  # filter layers a block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Vit:
     drop_path: float = number(0.0, BELOW_ONE)
 
 
-# Optimizers; `lr` is the peak rate of one step at the job's batch size ----------------------------------------
+# Optimizers; `lr` is the peak rate of one step at the job's batch size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class Lion:
     weight_decay: float = number(0.1, NOT_NEGATIVE)
 
 
-# Schedules; all are functions of the share of training that is done -------------------------------------------
+# Schedules; all are functions of the share of training that is done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,7 @@ class CosineRestarts:
     floor: float = number(0.0, FRACTION)
 
 
-# The rest ------------------------------------------------------------------------------------------------------
+# What every job has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,12 +336,16 @@ def job_config(values: Mapping[str, Value]) -> JobConfig:
         faults.extend(_faults_of(path, item, value))
         settings[section][name] = float(value) if item.type is float and isinstance(value, int) else value
     data, seed = values.get("data", ""), values.get("seed", 0)
-    if not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         faults.append(f"`seed` must be a whole number from 0, got {seed!r}.")
     if faults:
         raise ConfigError("\n".join(faults))
-    sections: dict[str, Any] = {section: kind(**settings[section]) for section, kind in kinds.items()}
-    return JobConfig(data=str(data), seed=int(seed or 0), **sections)
+    assert isinstance(seed, int)
+    sections: dict[str, Any] = {}
+    for section, kind in kinds.items():
+        build: Callable[..., Section] = kind  # the values were checked above
+        sections[section] = build(**settings[section])
+    return JobConfig(data=str(data), seed=seed, **sections)
 
 
 def all_settings() -> Iterator[str]:
@@ -358,16 +362,14 @@ def _variant(section: str, values: Mapping[str, Value], faults: list[str]) -> ty
     """Return the class that `values` choose in a section, or the default one after noting the fault."""
     variants = VARIANTS[section]
     default = next(item for item in fields(JobConfig) if item.name == section).default_factory
-    assert default is not MISSING
-    if section not in values:
-        return default  # type: ignore[return-value]  # a class is its own factory here
-    name = values[section]
+    assert default is not MISSING, "every section is declared with a default_factory"
+    name = values.get(section, variant_name(section, default()))
     if isinstance(name, str) and name in variants:
         return variants[name]
     faults.append(
         f"No {section} is called {name!r}.{did_you_mean(str(name), variants)} Known: {', '.join(variants)}."
     )
-    return default  # type: ignore[return-value]
+    return type(default())
 
 
 def _where_else(path: str, kinds: Mapping[str, type[Section]], known: set[str]) -> str:
@@ -401,8 +403,7 @@ def _faults_of(path: str, item: "Field[Any]", value: Value) -> Iterator[str]:
 def _number_faults(path: str, item: "Field[Any]", value: Value) -> Iterator[str]:
     allowed: Range = item.metadata["range"]
     kind = "a whole number" if item.type is int else "a number"
-    is_number = isinstance(value, int if item.type is int else int | float) and not isinstance(value, bool)
-    if not is_number:
+    if isinstance(value, bool) or not isinstance(value, int if item.type is int else int | float):
         yield f"`{path}` must be {kind}, got {value!r}."
     elif value not in allowed:
         yield f"`{path}` must be {allowed}, got {value!r}."

@@ -1,0 +1,135 @@
+"""The books of a search: a trial's log first, then the study, then the tracking store.
+
+Whatever happens to a trial goes through here. A crash between two of the three leaves the log ahead of the others;
+`recover` brings them level.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from search import eventlog, trials
+from search.errors import StudyError
+from search.store import Store
+from search.study import Study
+from search.suggest import distributions
+from search.tracking import Tracker
+from search.trials import OBJECTIVES, Record, State, Trial
+from spaces import SearchSpace, Value
+from trainer.config import JobConfig, flat
+from trainer.crashpoints import crash_point
+from trainer.results import EpochResult
+
+STEPS_AN_EPOCH = 100  # of the study's intermediate values and the metrics: their steps are whole numbers
+
+BuildJob = Callable[[Mapping[str, Value]], JobConfig]  # from drawn parameters
+
+
+def step_of(epoch: float) -> int:
+    """Return the step under which results of an epoch are shown: hundredths of an epoch."""
+    return round(epoch * STEPS_AN_EPOCH)
+
+
+@dataclass(slots=True, kw_only=True)
+class Book:
+    """All trials of one search, kept in three places."""
+
+    name: str  # of the study
+    space: SearchSpace
+    store: Store
+    study: Study
+    tracker: Tracker
+    build: BuildJob
+    trials: list[Trial] = field(default_factory=list)  # by number
+
+    def begin_trial(self, params: Mapping[str, Value]) -> Trial:
+        """Write down a new trial; return it, paused at epoch 0."""
+        uid = uuid.uuid4().hex
+        number = self.study.add_trial(params, distributions(self.space, params), uid=uid)
+        crash_point("after_ask")
+        assert number == len(self.trials), f"trial {number} of {len(self.trials)}"
+        return self._open_log(number, params, uid)
+
+    def record(self, number: int, record: Record) -> Trial:
+        """Write down what happened to a trial; return it as it is now."""
+        before = self.trials[number]
+        eventlog.append(self.store.log(self.name, number), record)
+        crash_point("after_log")
+        after = trials.apply(before, record)
+        self.trials[number] = after
+        self._tell_study(after, after.results[len(before.results) :])
+        self.tracker.show(after)
+        return after
+
+    def end(self, number: int, state: State, *, reason: str = "", message: str = "") -> Trial:
+        """Write down the end of a trial."""
+        return self.record(number, trials.ended(state, reason=reason, message=message, at=time.time()))
+
+    def recover(self) -> None:
+        """Read the trials of an earlier driver, and bring study and tracking store level with their logs.
+
+        Raises:
+            StudyError: If there are logs of trials that the study does not hold.
+        """
+        self.trials = self.store.trials(self.name)
+        known = self.study.trials()
+        if len(known) < len(self.trials):
+            raise StudyError(
+                f"The logs in {self.store.study(self.name)} tell of {len(self.trials)} trials, the study database "
+                f"holds {len(known)}. It is another database, or it was emptied: name the right one with "
+                f"--storage, or search under another name with --study."
+            )
+        for frozen in known[len(self.trials) :]:
+            self._open_log(frozen.number, frozen.params, frozen.user_attrs["autoclf.uid"])
+        for number, trial in enumerate(self.trials):
+            if trial.state is State.RUNNING:
+                self.record(number, {"kind": "released", "at": time.time()})
+            if not known[number].state.is_finished():
+                self._tell_study(self.trials[number], self.trials[number].results)
+            self.tracker.show(self.trials[number])
+
+    def _open_log(self, number: int, params: Mapping[str, Value], uid: str) -> Trial:
+        record = trials.created(
+            number=number, uid=uid, params=params, config=flat(self.build(params)), at=time.time()
+        )
+        path = self.store.log(self.name, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        eventlog.append(path, record)
+        trial = trials.fold([record])
+        assert trial is not None
+        self.trials.append(trial)
+        self.tracker.show(trial)
+        return trial
+
+    def _tell_study(self, trial: Trial, results: tuple[EpochResult, ...]) -> None:
+        """Report results, and the end if it has come; both may have been told before."""
+        metric = self.space.objective.metric
+        for result in results:
+            value = result.metrics()[metric]
+            self.study.report(trial.number, step=step_of(result.epoch), value=value)
+        if trial.state.is_over:
+            self._tell_end(trial)
+
+    def _tell_end(self, trial: Trial) -> None:
+        last = trial.results[-1] if trial.results else None
+        self.study.describe(trial.number, "autoclf.epochs", last.epoch if last else 0.0)
+        self.study.describe(trial.number, "autoclf.train_seconds", round(trial.train_seconds, 3))
+        self.study.describe(trial.number, "autoclf.reason", trial.reason)
+        crash_point("before_tell")
+        value = last.metrics()[self.space.objective.metric] if last else None
+        self.study.tell(trial.number, trial.state, value)
+        crash_point("after_tell")
+
+
+def best_of(items: list[Trial], objective: str) -> Trial | None:
+    """Return the best complete trial; if none is, the best of those that went farthest; None if none has a result.
+
+    Of two equal ones the earlier wins.
+    """
+    assert objective in OBJECTIVES
+    sound = [t for t in items if t.results and t.state is not State.FAILED]
+    complete = [t for t in sound if t.state is State.COMPLETE]
+    farthest = max((t.results[-1].epoch for t in sound), default=0.0)
+    pool = complete or [t for t in sound if t.results[-1].epoch == farthest]
+    return max(pool, key=lambda t: (trials.score(t.results[-1], objective), -t.number), default=None)

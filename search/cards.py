@@ -1,0 +1,125 @@
+"""What the tracking store shows of a study as a whole."""
+
+import json
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from search.book import best_of
+from search.finish import TestReading
+from search.leaderboard import leaderboard, to_markdown
+from search.plan import Plan
+from search.request import Request
+from search.store import Store
+from search.tracking.base import DataCard, StudyCard
+from search.trials import State, Trial, score
+from trainer.data import DataSet
+
+NUM_WEIGHTS_KEPT = 3  # complete trials whose weights go to the tracking store
+PACKAGES = ("autoclf", "torch", "torchvision", "timm", "optuna", "mlflow", "numpy")
+GIT_SECONDS = 5
+
+
+def data_card(source: str, data: DataSet) -> DataCard:
+    """Return what the tracking store is told of a data set."""
+    return DataCard(
+        name=source,
+        fingerprint=data.fingerprint,
+        num_classes=len(data.class_names),
+        image_shape=data.image_shape,
+        num_images={"train": data.num_train, "val": data.num_val, "test": data.num_test},
+    )
+
+
+def study_card(
+    request: Request,
+    plan: Plan,
+    data: DataCard,
+    trials: Sequence[Trial],
+    *,
+    status: str,
+    test: TestReading | None = None,
+    store: Store | None = None,
+) -> StudyCard:
+    """Return how the run of a study looks.
+
+    Args:
+        request: As it was asked for.
+        plan: Of this machine.
+        data: Set.
+        trials: So far.
+        status: As MLflow has it.
+        test: Reading of the winner, at the end.
+        store: Where the weights of the best lie; None leaves them out.
+    """
+    objective = request.space.objective.metric
+    winner = best_of(list(trials), objective)
+    counts = Counter(trial.state for trial in trials)
+    metrics = {f"trials/{state.value}": float(counts[state]) for state in State}
+    tags = {
+        "autoclf.space": request.space.fingerprint,
+        "autoclf.data": data.fingerprint,
+        "autoclf.state": status.lower(),
+    } | _git_commit()
+    if winner is not None:
+        metrics[f"best/{objective}"] = winner.results[-1].metrics()[objective]
+        tags["autoclf.winner"] = str(winner.number)
+    if test is not None:
+        metrics |= {"test/accuracy": test.accuracy, "test/loss": test.loss, "test/readings": test.readings}
+    return StudyCard(
+        name=request.study,
+        status=status,
+        data=data,
+        params={"space": request.space.name, "source": request.source, "seed": str(request.seed)},
+        tags=tags,
+        metrics=metrics,
+        texts={
+            "space.yaml": request.space_text,
+            "versions.json": json.dumps(versions(), indent=1),
+            "plan.json": json.dumps(plan.record(), indent=1),
+            "leaderboard.md": to_markdown(leaderboard(trials, objective)),
+        },
+        files=tuple(_weights(trials, objective, store, request.study)) if store else (),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _weights(
+    trials: Sequence[Trial], objective: str, store: Store, study: str
+) -> Iterable[tuple[int, Path]]:
+    """Yield the weight files of the best complete trials."""
+    complete = [trial for trial in trials if trial.state is State.COMPLETE]
+    complete.sort(key=lambda trial: -score(trial.results[-1], objective))
+    for trial in complete[:NUM_WEIGHTS_KEPT]:
+        path = store.job(study, trial.number) / "weights.safetensors"
+        if path.exists():
+            yield trial.number, path
+
+
+def _git_commit() -> dict[str, str]:
+    """Return the commit of the directory that the search was started in, as MLflow's own tag."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607  -- the user's git, wherever it is
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    commit = done.stdout.strip()
+    return {"mlflow.source.git.commit": commit} if done.returncode == 0 and commit else {}

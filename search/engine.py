@@ -1,0 +1,182 @@
+"""The driver: fills free slots with jobs, and carries what they report into the books."""
+
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+from search import trials
+from search.book import Book
+from search.executors import Event, Executor, Gone
+from search.notices import Notice, Watch
+from search.sampling import Sampler
+from search.schedulers import Action, Finish, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.trials import State
+from trainer.crashpoints import crash_point
+from trainer.orders import TrainOrder
+from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, StepResult, Stopped, to_record
+
+TICK_SECONDS = 0.25
+DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
+MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 143)  # exit codes that say nothing against the job
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """One search under way."""
+
+    book: Book
+    sampler: Sampler
+    scheduler: Scheduler
+    executor: Executor
+    data_root: Path
+    max_trials: int  # configurations in all
+    deadline: float | None  # as `time.monotonic` gives it; None for no limit
+    is_interrupted: Callable[[], bool]
+    watch: Watch
+    _busy: set[int] = field(default_factory=set)  # trials that a worker has
+    _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
+
+    def run(self) -> bool:
+        """Search until the budget is spent or somebody interrupts; return whether the search is finished.
+
+        When it is, every trial has ended. When it is not, what ran has left a checkpoint and can go on.
+        """
+        while not self.is_interrupted():
+            if self._fill():
+                self._end_all()
+                return True
+            self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
+        self._drain()
+        return False
+
+    def _fill(self) -> bool:
+        """Carry out decisions until there is nothing to do now; return whether the search is over."""
+        while True:
+            action = self.scheduler.decide(self._situation())
+            if isinstance(action, Finish):
+                return True
+            if not self._carry_out(action):
+                return False
+
+    def _situation(self) -> Situation:
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        return Situation(
+            trials=self.book.trials,
+            max_trials=self.max_trials,
+            seconds_left=left,
+            has_free_slot=self.executor.free_slots > 0,
+        )
+
+    def _carry_out(self, action: Action) -> bool:
+        """Do what was decided; return whether to ask for more now."""
+        match action:
+            case Start(until=until):
+                self._order(self.book.begin_trial(self.sampler.draw(self.book.trials)).number, until)
+                return True
+            case Resume(number=number) if number in self._busy:
+                return False  # its last worker is about to leave
+            case Resume(number=number, until=until):
+                self._order(number, until)
+                return True
+            case Stop(number=number):
+                self._stop([number])
+                return False
+            case Wait() | Finish():
+                return False
+            case _:
+                assert_never(action)
+
+    def _order(self, number: int, until: float) -> None:
+        trial = self.book.record(number, trials.ordered(until, at=time.time()))
+        order = TrainOrder(
+            config=trial.config,
+            data_root=self.data_root,
+            directory=self.book.store.job(self.book.name, number),
+            until=until,
+        )
+        self.executor.start(number, order)
+        self._busy.add(number)
+        self.watch(Notice(kind="ordered", trial=trial, values={"until": until, "params": dict(trial.params)}))
+        crash_point("after_start")
+
+    def _stop(self, numbers: Iterable[int]) -> None:
+        for number in set(numbers) & self._busy - self._stopping:
+            self.executor.stop(number)
+            self._stopping.add(number)
+
+    def _take(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event.what, Gone):
+                self._busy.discard(event.job)
+                self._stopping.discard(event.job)
+                if self.book.trials[event.job].state is State.RUNNING:
+                    self._bury(event.job, event.what.code)
+            else:
+                self._note(event.job, event.what)
+
+    def _note(self, number: int, event: JobEvent) -> None:
+        """Write down what a worker reports, and what follows from it."""
+        if isinstance(event, StepResult):
+            self._tell("progress", number, epoch=event.epoch, images_per_second=event.images_per_second)
+            return
+        if self.book.trials[number].state.is_over:
+            return
+        if isinstance(event, EpochResult) and not event.is_sound():
+            event = Failed(
+                reason="nan_loss", message=f"Unsound scores: {event.metrics()}", traceback="", at=time.time()
+            )
+            self._stop([number])
+        self.book.record(number, to_record(event))
+        match event:
+            case Started():
+                self._tell("started", number, epoch=event.epoch, ready_seconds=event.ready_seconds)
+            case EpochResult():
+                self._tell("epoch", number, **event.metrics())
+            case Reached() if event.epoch >= self.book.space.budget.epochs:
+                self._end(number, State.COMPLETE)
+            case Reached() | Stopped():
+                self._tell("paused", number, epoch=event.epoch)
+            case Failed():
+                self._end(number, State.FAILED, reason=event.reason, message=event.message)
+
+    def _bury(self, number: int, code: int) -> None:
+        """Note a worker's death; go on from the checkpoint once if it was killed from outside."""
+        trial = self.book.record(number, trials.died(code, at=time.time()))
+        self._tell("died", number, code=code)
+        if code not in FROM_OUTSIDE:
+            self._end(number, State.FAILED, reason=f"crashed({code})", message="The worker crashed.")
+        elif trial.deaths >= MAX_DEATHS:
+            message = "The worker was killed twice. The system does that when memory runs out."
+            self._end(number, State.FAILED, reason=f"killed({code})", message=message)
+
+    def _end(self, number: int, state: State, *, reason: str = "", message: str = "") -> None:
+        trial = self.book.end(number, state, reason=reason, message=message)
+        values = trial.results[-1].metrics() if trial.results else {}
+        self._tell(state.value, number, reason=reason, message=message, **values)
+
+    def _end_all(self) -> None:
+        """Kill what runs and prune what waits: the search is over."""
+        out_of_time = self.deadline is not None and time.monotonic() >= self.deadline
+        self.executor.close()
+        self._take(self.executor.events(timeout_seconds=0))
+        for trial in list(self.book.trials):
+            if not trial.state.is_over:
+                self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")
+
+    def _drain(self) -> None:
+        """Let what runs leave a checkpoint; it can go on another day."""
+        self._stop(set(self._busy))
+        until = time.monotonic() + DRAIN_SECONDS
+        while self._busy and time.monotonic() < until:
+            self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
+        self.executor.close()
+        for number in self._busy:
+            if self.book.trials[number].state is State.RUNNING:
+                self.book.record(number, {"kind": "released", "at": time.time()})
+
+    def _tell(self, kind: str, number: int, **values: object) -> None:
+        self.watch(Notice(kind=kind, trial=self.book.trials[number], values=values))

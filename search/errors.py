@@ -1,0 +1,9 @@
+"""What goes wrong in a study, as the user can mend it."""
+
+
+class StudyError(ValueError):
+    """A study, store or database that does not fit what was asked; the message says the way out."""
+
+
+class StorageBusyError(RuntimeError):
+    """A database that stayed locked or out of reach for longer than the search waits; nothing is lost."""

@@ -1,0 +1,53 @@
+"""What the engine asks of whatever runs jobs; it has never seen a process, a GPU or a node."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainer.orders import Order
+from trainer.results import JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worker has ended and its slot is free; after a last event that is as it should be."""
+
+    code: int  # as `Process.exitcode` gives it: negative for the signal that killed it
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job."""
+
+    job: int  # as it was started
+    what: JobEvent | Gone
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere and delivers what they report, in order per job, `Gone` last."""
+
+    @property
+    def num_slots(self) -> int:
+        """Return how many jobs run at once."""
+        ...
+
+    @property
+    def free_slots(self) -> int:
+        """Return how many more jobs may be started now."""
+        ...
+
+    def start(self, job: int, order: Order) -> None:
+        """Begin a job on a free slot; `job` is one of the caller's numbers that is not in use."""
+        ...
+
+    def events(self, *, timeout_seconds: float) -> Sequence[Event]:
+        """Return what happened, waiting up to the time for something to happen."""
+        ...
+
+    def stop(self, job: int) -> None:
+        """Ask a job to leave a checkpoint and end; a job that is gone already is no fault."""
+        ...
+
+    def close(self) -> None:
+        """End every worker at once, without asking."""
+        ...

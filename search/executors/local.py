@@ -1,0 +1,94 @@
+"""Jobs as processes of this machine, forked from a server that has torch loaded.
+
+The server never computes: it holds no threads and no CUDA context that a fork could break.
+"""
+
+import json
+import multiprocessing
+import queue
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+
+from search.executors.base import Event, Gone
+from trainer.orders import Order
+from trainer.results import from_record
+
+WORKER = "search.executors.worker"
+
+
+class LocalExecutor:
+    """One process a job, at most `num_slots` at once."""
+
+    def __init__(self, num_slots: int) -> None:
+        self._num_slots = num_slots
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([WORKER])
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._running: dict[int, tuple[ForkServerProcess, Connection]] = {}
+
+    @property
+    def num_slots(self) -> int:
+        """Return how many jobs run at once."""
+        return self._num_slots
+
+    @property
+    def free_slots(self) -> int:
+        """Return how many more jobs may be started now."""
+        return self._num_slots - len(self._running)
+
+    def start(self, job: int, order: Order) -> None:
+        """Fork a process for a job."""
+        assert job not in self._running, f"job {job} runs already"
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(order, theirs), name=f"job-{job}", daemon=True)
+        process.start()
+        theirs.close()
+        self._running[job] = (process, ours)
+        threading.Thread(target=self._listen, args=(job, process, ours), daemon=True).start()
+
+    def events(self, *, timeout_seconds: float) -> Sequence[Event]:
+        """Return what happened, waiting up to the time for the first of it."""
+        found = []
+        try:
+            found.append(self._events.get(timeout=timeout_seconds))
+            while True:
+                found.append(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        for event in found:
+            if isinstance(event.what, Gone):
+                self._running.pop(event.job)[1].close()
+        return found
+
+    def stop(self, job: int) -> None:
+        """Ask a job to leave a checkpoint and end."""
+        if job in self._running:
+            try:
+                self._running[job][1].send_bytes(b"stop")
+            except OSError:
+                return  # it has ended; its last events are on their way
+
+    def close(self) -> None:
+        """Kill every worker."""
+        for process, _ in self._running.values():
+            process.kill()
+        for process, _ in self._running.values():
+            process.join()
+
+    def _listen(self, job: int, process: ForkServerProcess, pipe: Connection) -> None:
+        """Drain a worker's pipe, so that it never waits for a busy driver; then tell its end."""
+        try:
+            while True:
+                self._events.put(Event(job, from_record(json.loads(pipe.recv_bytes()))))
+        except (EOFError, OSError):
+            process.join()
+            self._events.put(Event(job, Gone(process.exitcode or 0)))
+
+
+def _work(order: Order, pipe: Connection) -> None:
+    """Import the worker in the new process, where torch is loaded already; the driver never loads it."""
+    from search.executors.worker import work
+
+    work(order, pipe)

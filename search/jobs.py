@@ -1,0 +1,107 @@
+"""Where spaces and training jobs meet: drawn parameters become a job, and every option of a space is tried on one."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from spaces import Choice, Float, Integer, Param, SearchSpace, SpaceError, Value
+from trainer.config import JobConfig, all_settings, job_config, variant_name
+from trainer.errors import ConfigError, did_you_mean
+
+
+def build_job(
+    space: SearchSpace,
+    drawn: Mapping[str, Value],
+    *,
+    data: str,
+    seed: int,
+    runtime: Mapping[str, Value],
+) -> JobConfig:
+    """Return the job of drawn parameters.
+
+    Args:
+        space: Gives the constants and the length of training.
+        drawn: Values by parameter name.
+        data: Fingerprint of the data set.
+        seed: Of the job.
+        runtime: Settings below `runtime.`, by path; what the space fixes itself wins.
+
+    Raises:
+        ConfigError: If the settings do not make a job.
+    """
+    fixed: dict[str, Value] = {"data": data, "seed": seed, "training.epochs": space.budget.epochs}
+    return job_config({**runtime, **space.settings(drawn), **fixed})
+
+
+def check_space(space: SearchSpace) -> None:
+    """Try every option and both ends of every range of a space on a job.
+
+    Raises:
+        SpaceError: If one does not make a valid job; the message lists each fault once, with the file's name.
+    """
+    faults = dict.fromkeys(_faults(space))
+    if faults:
+        where = space.file or space.name
+        raise SpaceError("\n".join(f"{where}: {fault}" for fault in faults))
+
+
+def _faults(space: SearchSpace) -> Iterator[str]:
+    known = set(all_settings())
+    reserved = {"training.epochs"} & set(space.paths())
+    for path in sorted(reserved):
+        yield f"`{path}` is the last rung of `budget.rungs`; take it out of the parameters."
+    unknown = sorted(set(space.paths()) - known - {"seed"})
+    for path in unknown:
+        yield f"No training job has a setting {path!r}.{did_you_mean(path, known)}"
+    if unknown or reserved:
+        return
+    for drawn in _corners(space):
+        try:
+            job_config(space.settings(drawn))
+        except ConfigError as error:
+            yield from str(error).splitlines()
+
+
+def _corners(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    """Yield draws in which each option of each conditional choice meets both ends of all ranges."""
+    deciding = {name for param in space.params for name, _ in param.when}
+    choices = [param for param in space.params if param.name in deciding]
+    for picked in product(*(_ends(param) for param in choices)):
+        chosen = {param.name: value for param, value in zip(choices, picked, strict=True)}
+        most = max((len(_ends(param)) for param in space.params), default=1)
+        for turn in range(most):
+            yield _draw_at(space, chosen, turn)
+
+
+def _draw_at(space: SearchSpace, chosen: Mapping[str, Value], turn: int) -> dict[str, Value]:
+    drawn: dict[str, Value] = {}
+    for param in space.params:
+        if param.is_active(drawn):
+            ends = _ends(param)
+            drawn[param.name] = chosen.get(param.name, ends[turn % len(ends)])
+    return drawn
+
+
+def _ends(param: Param) -> tuple[Value, ...]:
+    match param.domain:
+        case Choice(options=options):
+            return options
+        case Float(low=low, high=high) | Integer(low=low, high=high):
+            return (low, high)
+
+
+
+def model_names(space: SearchSpace) -> tuple[str, ...]:
+    """Return the models that a space can draw; its constant one, or the job's default where it has none."""
+    for param in space.params:
+        if param.path == "model":
+            return tuple(str(value) for value in _ends(param))
+    fixed = [str(constant.value) for constant in space.constants if constant.path == "model"]
+    return tuple(fixed) or (variant_name("model", JobConfig().model),)
+
+
+def example_draw(space: SearchSpace, model: str) -> dict[str, Value]:
+    """Return a draw with that model: a baseline if there is one, else the upper ends of all ranges."""
+    for baseline in space.baselines:
+        if baseline.get("model") == model:
+            return _draw_at(space, baseline, turn=-1)
+    return _draw_at(space, {"model": model}, turn=-1)

@@ -1,0 +1,93 @@
+"""The trials of a study as a table, best first."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from search.trials import State, Trial, score
+from trainer.config import flat, variant_name
+
+COLUMNS = {
+    "rank": "rank",
+    "trial": "trial",
+    "state": "state",
+    "val_accuracy": "val accuracy",
+    "val_loss": "val loss",
+    "epochs": "epochs",
+    "model": "model",
+    "optimizer": "optimizer",
+    "lr": "lr",
+    "batch_size": "batch",
+    "parameters": "parameters",
+    "train_seconds": "train s",
+    "reason": "reason",
+}
+
+
+def leaderboard(trials: Sequence[Trial], objective: str) -> pd.DataFrame:
+    """Return one row a trial: complete ones by score, then the others by how far they came and by score."""
+    rows = [_row(trial) for trial in sorted(trials, key=lambda trial: _order(trial, objective))]
+    for rank, row in enumerate(rows, start=1):
+        row["rank"] = rank
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown."""
+    shown = formatted(table)
+    lines = ["| " + " | ".join(shown.columns) + " |", "|" + " --- |" * len(shown.columns)]
+    lines += ["| " + " | ".join(row) + " |" for row in shown.itertuples(index=False)]
+    return "\n".join(lines) + "\n"
+
+
+def formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of texts as a person reads them, under readable headings."""
+    shown = pd.DataFrame({name: table[name].map(_format(name)) for name in table.columns}, dtype=object)
+    return shown.rename(columns=COLUMNS)
+
+
+def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, int]:
+    """Sort key: complete before failed, deep before shallow, good before bad, early before late."""
+    last = trial.results[-1] if trial.results else None
+    return (
+        trial.state is not State.COMPLETE,
+        trial.state is State.FAILED,
+        -last.epoch if last else 0.0,
+        -score(last, objective) if last else 0.0,
+        trial.number,
+    )
+
+
+def _row(trial: Trial) -> dict[str, object]:
+    last = trial.results[-1] if trial.results else None
+    settings = flat(trial.config)
+    return {
+        "trial": trial.number,
+        "state": trial.state.value,
+        "val_accuracy": last.val_accuracy if last else None,
+        "val_loss": last.val_loss if last else None,
+        "epochs": last.epoch if last else 0.0,
+        "model": variant_name("model", trial.config.model),
+        "optimizer": variant_name("optimizer", trial.config.optimizer),
+        "lr": settings["optimizer.lr"],
+        "batch_size": settings["training.batch_size"],
+        "parameters": trial.num_parameters,
+        "train_seconds": round(trial.train_seconds, 2),
+        "reason": trial.reason,
+    }
+
+
+def _format(name: str) -> Callable[[Any], str]:
+    """Return how the values of a column are written."""
+    if name == "val_accuracy":
+        return lambda value: "" if pd.isna(value) else f"{100 * value:.2f} %"
+    if name == "val_loss":
+        return lambda value: "" if pd.isna(value) else f"{value:.4f}"
+    if name in ("lr", "epochs"):
+        return lambda value: f"{value:.3g}"
+    if name == "train_seconds":
+        return lambda value: f"{value:.1f}"
+    if name == "parameters":
+        return lambda value: f"{value:,}"
+    return str

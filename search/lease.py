@@ -1,0 +1,78 @@
+"""One driver a study: a lock on this machine, a heartbeat in the database for the others."""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from search.errors import StorageBusyError, StudyError
+from search.study import Study
+
+BEAT_SECONDS = 10.0
+GRACE_SECONDS = 90.0  # without a beat, after which a driver counts as dead
+ATTRIBUTE = "autoclf.driver"
+
+
+class Lease:
+    """The right to drive a study, for as long as the `with` block lasts.
+
+    The lock is the system's, so it goes with the process, however that ends. A heartbeat that can't be written is
+    tried again: a locked database costs no lease.
+
+    Raises:
+        StudyError: On entering, if another driver has the study.
+    """
+
+    def __init__(self, study: Study, directory: Path) -> None:
+        self._study = study
+        self._owner = uuid.uuid4().hex
+        self._lock = FileLock(directory / "driver.lock")
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StudyError(
+                f"Study {self._study.name!r} is being searched by another process on this machine. "
+                f"Wait for it, or search under another name with --study."
+            ) from None
+        other = self._study.attributes.get(ATTRIBUTE)
+        if other and other["host"] != socket.gethostname() and time.time() - other["beat"] < GRACE_SECONDS:
+            self._lock.release()
+            raise StudyError(
+                f"Study {self._study.name!r} is being searched on {other['host']} (process {other['pid']}). "
+                f"If that machine is gone, try again in {GRACE_SECONDS:.0f} s."
+            )
+        self._write()
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._heart.join()
+        try:
+            self._study.remember(ATTRIBUTE, None)
+        except StorageBusyError:
+            pass  # it runs out by itself
+        self._lock.release()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            try:
+                self._write()
+            except StorageBusyError:
+                continue
+
+    def _write(self) -> None:
+        beat = {"id": self._owner, "host": socket.gethostname(), "pid": os.getpid(), "beat": time.time()}
+        self._study.remember(ATTRIBUTE, beat)

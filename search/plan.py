@@ -1,0 +1,87 @@
+"""How this machine will train: made once for a study, by measurement, and kept with it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.errors import StudyError
+from search.executors import Executor, Gone
+from search.jobs import build_job, example_draw, model_names
+from spaces import SearchSpace, Value
+from trainer.orders import MeasureOrder, Order
+from trainer.results import Failed, JobEvent, Measured
+
+ALONE = -1  # number of a job that is no trial's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The part of every job that the machine decides, and how many run at once."""
+
+    device: str
+    precision: str
+    channels_last: bool
+    micro_batches: Mapping[str, int]  # by model name
+    images_per_second: Mapping[str, float]  # measured, by model name
+    threads: int  # of one job
+    workers: int
+
+    def runtime(self, model: str) -> dict[str, Value]:
+        """Return the settings below `runtime.` of a job with that model."""
+        return {
+            "runtime.device": self.device,
+            "runtime.precision": self.precision,
+            "runtime.channels_last": self.channels_last,
+            "runtime.micro_batch": self.micro_batches[model],
+            "runtime.threads": self.threads,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as values that JSON can hold; `Plan(**record)` takes them back."""
+        return asdict(self)
+
+
+def make_plan(
+    space: SearchSpace, executor: Executor, *, data_root: Path, data: str, device: str, workers: int | None
+) -> Plan:
+    """Measure this machine on the models of a space.
+
+    Raises:
+        StudyError: If a model of the space can't be trained here.
+    """
+    cores = num_cores()
+    order = MeasureOrder(
+        configs=tuple(
+            build_job(space, example_draw(space, model), data=data, seed=0, runtime={})
+            for model in model_names(space)
+        ),
+        data_root=data_root,
+        device=device,
+        num_cores=cores,
+        threads=max(1, cores // workers) if workers else None,
+    )
+    found = run_alone(executor, order)
+    if not isinstance(found, Measured):
+        message = found.message if isinstance(found, Failed) else "the process died"
+        raise StudyError(f"This space can't be trained on this machine: {message}")
+    return Plan(**(asdict(found) | {"workers": workers or found.workers}))
+
+
+def run_alone(executor: Executor, order: Order) -> JobEvent | None:
+    """Run one job with nothing beside it; return its last event, or None if it died without a word."""
+    executor.start(ALONE, order)
+    last: JobEvent | None = None
+    while True:
+        for event in executor.events(timeout_seconds=1.0):
+            if isinstance(event.what, Gone):
+                return last
+            last = event.what
+
+
+def num_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,26 @@
+"""What a user asks of a search."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaces import SearchSpace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One search, as asked for; the study remembers what it was made with."""
+
+    space: SearchSpace
+    space_text: str  # the file, kept with the study
+    study: str  # name
+    source: str  # of the data, such as `digits` or `folder:DIR`
+    max_trials: int  # configurations in all, those of earlier runs included
+    timeout_seconds: float | None  # from now
+    store: Path
+    storage: str | None  # URL of the study database; None for the store's own
+    tracking_uri: str | None  # of MLflow; None for the store's own
+    workers: int | None  # jobs at once; None asks for a measurement
+    device: str  # or `auto`
+    seed: int
+    data_dir: Path  # where data sets lie or are downloaded to
+    cache: Path  # where decoded data sets lie

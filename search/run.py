@@ -1,0 +1,247 @@
+"""A search from the request to the outcome: opens everything, runs the engine, and closes it in order."""
+
+import signal
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from search.book import Book, best_of
+from search.cards import data_card, study_card
+from search.engine import Engine
+from search.executors import LocalExecutor
+from search.finish import TestReading, read_test_split
+from search.jobs import build_job, check_space
+from search.lease import Lease
+from search.notices import Notice, Watch
+from search.plan import Plan, make_plan
+from search.request import Request
+from search.sampling import Sampler
+from search.schedulers import Promotion
+from search.storage import open_storage
+from search.store import Store, check_study_name, open_store
+from search.study import Study, claim, create_study
+from search.tracking.connect import connect
+from search.tracking.uploader import Uploader
+from search.trials import Trial
+from spaces import Value
+from trainer.config import JobConfig
+from trainer.data import DataSet, prepare
+
+UPLOAD_SECONDS = 120.0  # that the tracking store gets at the end to show what is due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a search ended."""
+
+    study: str
+    is_finished: bool  # False after an interruption: it can be resumed
+    trials: tuple[Trial, ...]
+    winner: Trial | None
+    test: TestReading | None  # of the winner, once the search is finished
+    seconds: float  # of this run of the search
+    training_seconds: float  # of training steps in this run, summed over workers
+    workers: int
+    tracking: Mapping[str, str]  # addresses: experiment, study run and winner's run
+    num_not_uploaded: int  # looks that the tracking store could not be shown
+
+
+def search(request: Request, watch: Watch) -> Outcome:
+    """Run or resume a search.
+
+    Raises:
+        SpaceError, StudyError, DataError: For what the user can mend.
+        StorageBusyError: If the study database stays away; the search can be resumed.
+    """
+    began = time.monotonic()
+    check_space(request.space)
+    store = open_store(request.store)
+    name = check_study_name(request.study)
+    storage = open_storage(request.storage or store.study_url)
+    study = create_study(storage, name, request.space.objective.metric)
+    directory = store.study(name)
+    directory.mkdir(parents=True, exist_ok=True)
+    with Lease(study, directory), _interruptions() as interruption:
+        data = _prepare_data(request, watch)
+        claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
+        _remember(study, request)
+        plan = _plan(request, study, data, watch)
+        return _Search(request, store, study, data, plan, watch, interruption, began).run()
+
+
+class _Interruption:
+    """Counts the signals that ask for an end: the first is a wish, the second an order."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+
+    def is_wanted(self) -> bool:
+        """Say whether somebody asked."""
+        return self.count > 0
+
+
+@contextmanager
+def _interruptions() -> Iterator[_Interruption]:
+    """Turn Ctrl-C and SIGTERM into a wish, for as long as the block lasts."""
+    interruption = _Interruption()
+    before = {number: signal.signal(number, interruption) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare_data(request: Request, watch: Watch) -> DataSet:
+    spec = request.space.data
+    watch(Notice(kind="preparing", values={"source": request.source}))
+    return prepare(
+        request.source,
+        cache=request.cache,
+        data_dir=request.data_dir,
+        image_size=spec.image_size,
+        val_fraction=spec.val_fraction,
+        test_fraction=spec.test_fraction,
+        seed=spec.seed,
+        on_progress=lambda done, total: watch(
+            Notice(kind="decoding", values={"done": done, "total": total})
+        ),
+    )
+
+
+def _remember(study: Study, request: Request) -> None:
+    """Keep what `autoclf resume` needs."""
+    known = study.attributes
+    values: dict[str, Any] = {
+        "autoclf.source": request.source,
+        "autoclf.data_dir": str(request.data_dir),
+        "autoclf.max_trials": request.max_trials,
+        "autoclf.uid": known.get("autoclf.uid") or uuid.uuid4().hex,
+        "autoclf.device": request.device,
+        "autoclf.tracking_uri": request.tracking_uri,
+    }
+    for name, value in values.items():
+        if known.get(name) != value:
+            study.remember(name, value)
+
+
+def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
+    """Return the study's plan; it is measured where the study has none."""
+    known = study.attributes.get("autoclf.plan")
+    if known is not None:
+        plan = Plan(**known)
+        return Plan(**(known | {"workers": request.workers})) if request.workers else plan
+    watch(Notice(kind="measuring"))
+    plan = make_plan(
+        request.space,
+        LocalExecutor(1),
+        data_root=data.root,
+        data=data.fingerprint,
+        device=request.device,
+        workers=request.workers,
+    )
+    study.remember("autoclf.plan", plan.record())
+    watch(Notice(kind="measured", values=plan.record()))
+    return plan
+
+
+def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]) -> JobConfig:
+    """Return the job of drawn parameters; all jobs of a study share its seed, so that they are comparable."""
+    model = str(request.space.settings(drawn).get("model", "fastnet"))
+    return build_job(
+        request.space, drawn, data=data.fingerprint, seed=request.seed, runtime=plan.runtime(model)
+    )
+
+
+@dataclass(slots=True)
+class _Search:
+    """Everything that is open while a search runs."""
+
+    request: Request
+    store: Store
+    study: Study
+    data: DataSet
+    plan: Plan
+    watch: Watch
+    interruption: _Interruption
+    began: float  # as `time.monotonic` gives it
+
+    def run(self) -> Outcome:
+        """Search, read the test split if that finished the search, show all of it, and sum up."""
+        request = self.request
+        card = data_card(request.source, self.data)
+        uid = self.study.attributes["autoclf.uid"]
+        uploader = Uploader(
+            partial(connect, self.store, request.tracking_uri, request.study, uid, card, self.data.class_names)
+        )
+        executor = LocalExecutor(self.plan.workers)
+        book = Book(
+            name=request.study,
+            space=request.space,
+            store=self.store,
+            study=self.study,
+            tracker=uploader,
+            build=partial(_job, request, self.data, self.plan),
+        )
+        book.recover()
+        spent_before = sum(trial.train_seconds for trial in book.trials)
+        uploader.show_study(study_card(request, self.plan, card, book.trials, status="RUNNING"))
+        self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
+        try:
+            is_finished = self._engine(book, executor).run()
+        except BaseException:
+            executor.close()
+            uploader.show_study(study_card(request, self.plan, card, book.trials, status="KILLED"))
+            uploader.close(timeout_seconds=5)
+            raise
+        winner = best_of(book.trials, request.space.objective.metric)
+        test = None
+        if is_finished and winner is not None:
+            self.watch(Notice(kind="testing", trial=winner))
+            test = read_test_split(self.study, self.store, winner, executor, self.data.root)
+        status = "FINISHED" if is_finished else "KILLED"
+        uploader.show_study(
+            study_card(request, self.plan, card, book.trials, status=status, test=test, store=self.store)
+        )
+        num_due = uploader.close(timeout_seconds=UPLOAD_SECONDS)
+        return Outcome(
+            study=request.study,
+            is_finished=is_finished,
+            trials=tuple(book.trials),
+            winner=winner,
+            test=test,
+            seconds=time.monotonic() - self.began,
+            training_seconds=sum(trial.train_seconds for trial in book.trials) - spent_before,
+            workers=self.plan.workers,
+            tracking=uploader.addresses(winner.number if winner else None),
+            num_not_uploaded=num_due,
+        )
+
+    def _engine(self, book: Book, executor: LocalExecutor) -> Engine:
+        request = self.request
+        timeout = request.timeout_seconds
+        return Engine(
+            book=book,
+            sampler=Sampler(space=request.space, seed=request.seed),
+            scheduler=Promotion(
+                rungs=request.space.budget.rungs,
+                eta=request.space.budget.eta,
+                objective=request.space.objective.metric,
+            ),
+            executor=executor,
+            data_root=self.data.root,
+            max_trials=request.max_trials,
+            deadline=None if timeout is None else self.began + timeout,
+            is_interrupted=self.interruption.is_wanted,
+            watch=self.watch,
+        )

@@ -1,0 +1,64 @@
+"""What a scheduler is asked and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from search.trials import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that a decision rests on."""
+
+    trials: Sequence[Trial]  # by number, without gaps
+    max_trials: int  # configurations in all
+    seconds_left: float | None  # None where no time limit was set
+    has_free_slot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Draw a new configuration and train it to an epoch."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with a paused trial."""
+
+    number: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Checkpoint a running trial and pause it: its slot is needed for a better one."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The search is over; what is paused will not go on."""
+
+
+Action = Start | Resume | Stop | Wait | Finish
+
+
+class Scheduler(Protocol):
+    """Decides which job is next.
+
+    It keeps no state of its own: the trials tell everything, so a search that was interrupted goes on as if nothing
+    had happened. It is asked again after each action that it returns, until it says `Wait` or `Finish`.
+    """
+
+    def decide(self, situation: Situation) -> Action:
+        """Return what to do now."""
+        ...

@@ -1,0 +1,91 @@
+"""Where things lie in a store directory, and what a study may be called."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.errors import StudyError
+from search.eventlog import FILE, read
+from search.trials import Trial, fold
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A directory that holds everything about its studies."""
+
+    root: Path
+
+    @property
+    def study_url(self) -> str:
+        """Address of the default study database."""
+        return f"sqlite:///{self.root.resolve() / 'optuna.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of the default tracking database."""
+        return f"sqlite:///{self.root.resolve() / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Artifacts of the tracking database."""
+        return self.root.resolve() / "artifacts"
+
+    def study(self, name: str) -> Path:
+        """Directory of a study's jobs."""
+        return self.root / "jobs" / name
+
+    def job(self, study: str, number: int) -> Path:
+        """Directory of one trial's log, checkpoints and predictions."""
+        return self.study(study) / str(number)
+
+    def log(self, study: str, number: int) -> Path:
+        """File of one trial's event log."""
+        return self.job(study, number) / FILE
+
+    def trials(self, study: str) -> list[Trial]:
+        """Read all trials of a study out of their logs, by number."""
+        return sorted(self._read_trials(study), key=lambda trial: trial.number)
+
+    def _read_trials(self, study: str) -> Iterator[Trial]:
+        for path in self.study(study).glob(f"[0-9]*/{FILE}"):
+            trial = fold(read(path))
+            if trial is not None:
+                yield trial
+
+
+def open_store(root: Path) -> Store:
+    """Make the directory if it is missing.
+
+    Raises:
+        StudyError: If it is no directory, or may not be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / ".writable"
+        probe.touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError):
+        raise StudyError(f"The store {str(root)!r} is a file. Name a directory with --store.") from None
+    except OSError as error:
+        raise StudyError(
+            f"The store {str(root)!r} can't be written ({error.strerror}). Name another directory with --store."
+        ) from None
+    return Store(root)
+
+
+def check_study_name(name: str) -> str:
+    """Return the name of a study if it can name files, experiments and models everywhere.
+
+    Raises:
+        StudyError: If it holds anything but letters, digits, dots, hyphens and underscores, or is too long.
+    """
+    if not NAME.fullmatch(name) or ".." in name:
+        shown = name if len(name) <= 80 else f"{name[:77]}..."
+        raise StudyError(
+            f"A study can't be called {shown!r}. Use 1 to 64 letters, digits, dots, hyphens and underscores, "
+            f"beginning with a letter or digit, such as --study cifar10-2."
+        )
+    return name

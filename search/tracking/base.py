@@ -1,0 +1,49 @@
+"""What the engine asks of a tracking store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from search.trials import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCard:
+    """What the tracking store is told of a data set."""
+
+    name: str  # as the user wrote it, such as `digits`
+    fingerprint: str
+    num_classes: int
+    image_shape: tuple[int, int, int]  # H, W, C
+    num_images: Mapping[str, int]  # by split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCard:
+    """How the run of a study looks now."""
+
+    name: str
+    status: str  # RUNNING, FINISHED, KILLED or FAILED, as MLflow has it
+    data: DataCard
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)  # artifacts, by file name
+    files: tuple[tuple[int, Path], ...] = ()  # of trials, by number: artifacts such as the weights of the best
+
+
+class Tracker(Protocol):
+    """Shows trials and their study.
+
+    It is told how things look now, not what happened, so that telling it twice, or once more after a crash, changes
+    nothing. It never raises and never makes the search wait.
+    """
+
+    def show(self, trial: Trial) -> None:
+        """Make the trial's run look like this, soon."""
+        ...
+
+    def show_study(self, card: StudyCard) -> None:
+        """Make the study's run look like this, soon."""
+        ...

@@ -1,0 +1,96 @@
+"""Pictures and tables of one trial, as files that the tracking store previews."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import classification_report, confusion_matrix
+
+from search.trials import Trial
+from trainer.config import flat
+
+MOST_LABELS = 30  # classes whose names fit beside a matrix
+MOST_COUNTS = 15  # classes whose counts fit into one
+DOTS_PER_INCH = 110
+
+
+def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class_names: Sequence[str]) -> None:
+    """Write `config.yaml`, the learning curve, and what the validation predictions show.
+
+    Args:
+        directory: Gets the files.
+        trial: With at least one result.
+        predictions: `predictions.npz` of the job: logits (N, K) and labels (N,).
+        class_names: K names.
+    """
+    (directory / "config.yaml").write_text(yaml.safe_dump(flat(trial.config), sort_keys=False))
+    learning_curve(trial).savefig(directory / "learning_curve.png", dpi=DOTS_PER_INCH)
+    with np.load(predictions, allow_pickle=False) as saved:
+        labels, predicted = saved["labels"], saved["logits"].argmax(axis=1)
+    counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
+    table = {"classes": list(class_names), "rows_are": "true class", "counts": counts.tolist()}
+    (directory / "confusion_matrix.json").write_text(json.dumps(table, indent=1))
+    confusion_figure(counts, class_names, title=f"Trial {trial.number}, validation").savefig(
+        directory / "confusion_matrix.png", dpi=DOTS_PER_INCH
+    )
+    report = classification_report(
+        labels,
+        predicted,
+        labels=range(len(class_names)),
+        target_names=list(class_names),
+        output_dict=True,
+        zero_division=0,
+    )
+    (directory / "classification_report.json").write_text(json.dumps(report, indent=1))
+
+
+def confusion_figure(counts: NDArray[np.int64], class_names: Sequence[str], *, title: str) -> Figure:
+    """Draw a confusion matrix: colour by the share of the true class, numbers are counts."""
+    num_classes = len(class_names)
+    side = min(12.0, max(4.5, 0.55 * num_classes + 2))
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, fraction=0.046, label="share of the true class")
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    if num_classes <= MOST_LABELS:
+        axes.set_xticks(range(num_classes), class_names, rotation=45, ha="right")
+        axes.set_yticks(range(num_classes), class_names)
+    if num_classes <= MOST_COUNTS:
+        _write_counts(axes, counts, shares)
+    return figure
+
+
+def learning_curve(trial: Trial) -> Figure:
+    """Draw loss and accuracy over epochs, with the rungs that the trial reached."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [result.epoch for result in trial.results]
+    marker = "o" if len(epochs) < 40 else None
+    for axes, name, train, val in (
+        (left, "loss", "train_loss", "val_loss"),
+        (right, "accuracy", "train_accuracy", "val_accuracy"),
+    ):
+        for label, key, color in (("train (augmented)", train, "tab:gray"), ("validation", val, "tab:blue")):
+            values = [getattr(result, key) for result in trial.results]
+            axes.plot(epochs, values, marker=marker, markersize=3, label=label, color=color)
+        for rung in trial.reached:
+            axes.axvline(rung, color="tab:orange", linewidth=0.8, linestyle=":")
+        axes.set(xlabel="epoch", title=name)
+        axes.grid(alpha=0.25)
+    left.legend(frameon=False)
+    figure.suptitle(f"Trial {trial.number}")
+    return figure
+
+
+def _write_counts(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)

@@ -1,0 +1,176 @@
+"""A trial as a value, and how the records of its log change it.
+
+The same function folds the records when they are written and when a log is read again, so a search that goes on
+after a crash sees just what it saw before.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import reduce
+from typing import Any
+
+from trainer.config import JobConfig, Value, job_config
+from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, from_record
+
+Record = dict[str, Any]
+OBJECTIVES = {"val/accuracy": 1, "val/top5_accuracy": 1, "val/loss": -1}  # sign: what is better is larger
+
+
+class State(Enum):
+    """Where a trial stands."""
+
+    RUNNING = "running"  # a worker has it, or had it when the driver died
+    PAUSED = "paused"  # at a rung or where it was stopped, with a checkpoint
+    COMPLETE = "complete"  # trained to the last rung
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether nothing more will happen to such a trial."""
+        return self in (State.COMPLETE, State.PRUNED, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One configuration under evaluation."""
+
+    number: int
+    uid: str  # unique over all studies
+    params: Mapping[str, str | int | float | bool]  # as the sampler drew them, by parameter name
+    config: JobConfig
+    created_at: float  # seconds since 1970
+    state: State = State.PAUSED
+    target: float = 0.0  # epochs; the one that it was last sent to
+    epoch: float = 0.0  # epochs that its checkpoint is known to hold
+    results: tuple[EpochResult, ...] = ()
+    reached: tuple[float, ...] = ()  # rungs, in order
+    deaths: int = 0  # workers that died under it
+    num_parameters: int = 0
+    ended_at: float | None = None
+    reason: str = ""  # why it ended, where that is no plain completion
+    message: str = ""  # of a failure
+
+    @property
+    def is_owed(self) -> bool:
+        """Say whether it was sent to an epoch that it has not reached, and no worker has it."""
+        return self.state is State.PAUSED and self.target > self.epoch
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds of training steps so far."""
+        return sum(result.epoch_seconds for result in self.results)
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Seconds that an epoch takes, evaluation included; None before the first result."""
+        if not self.results:
+            return None
+        spent = sum(result.epoch_seconds + result.eval_seconds for result in self.results)
+        return spent / self.results[-1].epoch
+
+
+def created(*, number: int, uid: str, params: Mapping[str, Value], config: Mapping[str, Value], at: float) -> Record:
+    """Return the record that a trial's log begins with."""
+    return {
+        "kind": "created",
+        "number": number,
+        "uid": uid,
+        "params": dict(params),
+        "config": dict(config),
+        "at": at,
+    }
+
+
+def ordered(until: float, *, at: float) -> Record:
+    """Return the record of a job being handed out."""
+    return {"kind": "ordered", "until": until, "at": at}
+
+
+def died(code: int, *, at: float) -> Record:
+    """Return the record of a worker's death; `code` as `Process.exitcode` gives it, negative for a signal."""
+    return {"kind": "died", "code": code, "at": at}
+
+
+def ended(state: State, *, reason: str = "", message: str = "", at: float) -> Record:
+    """Return the last record of a trial."""
+    return {"kind": "ended", "state": state.value, "reason": reason, "message": message, "at": at}
+
+
+def fold(records: Iterable[Record]) -> Trial | None:
+    """Return the trial that a log tells of, or None for an empty log."""
+    items = iter(records)
+    first = next(items, None)
+    return None if first is None else reduce(apply, items, _begin(first))
+
+
+def apply(trial: Trial, record: Record) -> Trial:
+    """Return the trial after one more record of its log."""
+    match record["kind"]:
+        case "ordered":
+            return replace(trial, state=State.RUNNING, target=record["until"])
+        case "released":  # its driver died
+            return replace(trial, state=State.PAUSED)
+        case "died":
+            return replace(trial, state=State.PAUSED, deaths=trial.deaths + 1)
+        case "ended":
+            return replace(
+                trial,
+                state=State(record["state"]),
+                reason=record["reason"],
+                message=record["message"],
+                ended_at=record["at"],
+            )
+        case _:
+            return _after(trial, from_record(record))
+
+
+def score(result: EpochResult, objective: str) -> float:
+    """Return the value of the objective, turned so that larger is better."""
+    return OBJECTIVES[objective] * result.metrics()[objective]
+
+
+def readings(trial: Trial, objective: str) -> dict[float, float]:
+    """Return the score at each rung that the trial has reached."""
+    return {r.epoch: score(r, objective) for r in trial.results if r.epoch in trial.reached}
+
+
+def _begin(record: Record) -> Trial:
+    assert record["kind"] == "created", f"a log begins with {record['kind']!r}"
+    return Trial(
+        number=record["number"],
+        uid=record["uid"],
+        params=record["params"],
+        config=job_config(record["config"]),
+        created_at=record["at"],
+    )
+
+
+def _after(trial: Trial, event: JobEvent) -> Trial:
+    match event:
+        case EpochResult():
+            return _with_result(trial, event)
+        case Reached():
+            return replace(
+                trial,
+                state=State.PAUSED,
+                epoch=event.epoch,
+                reached=(*trial.reached, event.epoch),
+                num_parameters=event.num_parameters,
+            )
+        case Stopped():
+            return replace(trial, state=State.PAUSED, epoch=min(event.epoch, trial.target))
+        case Failed():
+            return replace(trial, state=State.PAUSED, reason=event.reason, message=event.message)
+        case Started():
+            return replace(trial, state=State.RUNNING)
+        case _:
+            return trial
+
+
+def _with_result(trial: Trial, result: EpochResult) -> Trial:
+    """Add a result once: a job that goes on sends those of its checkpoint again."""
+    if trial.results and result.step <= trial.results[-1].step:
+        return trial
+    return replace(trial, results=(*trial.results, result))

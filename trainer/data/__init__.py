@@ -1,0 +1,32 @@
+"""Images on the way in: a source is found, verified, split and decoded once; all workers map the result.
+
+Importing this package imports neither torch nor scikit-learn. The test split has a door of its own, `locked`.
+"""
+
+from trainer.data.images import BadImage
+from trainer.data.inspection import Copies, Inspection, Sizes, Spread, inspect
+from trainer.data.preparation import prepare
+from trainer.data.sheets import sample_sheet
+from trainer.data.sources import Cifar10, Digits, Folder, Npz, Source, parse_source
+from trainer.data.store import DataSet, Split, load_data_set, open_split
+
+__all__ = [
+    "BadImage",
+    "Cifar10",
+    "Copies",
+    "DataSet",
+    "Digits",
+    "Folder",
+    "Inspection",
+    "Npz",
+    "Sizes",
+    "Source",
+    "Split",
+    "Spread",
+    "inspect",
+    "load_data_set",
+    "open_split",
+    "parse_source",
+    "prepare",
+    "sample_sheet",
+]

@@ -1,0 +1,234 @@
+"""Foreign image files into pixels: whatever the file holds, an answer and never a crash.
+
+Only Pillow touches the bytes, only regular files are opened, only six formats are tried, and the size that
+the header declares is checked before any pixel is decoded. All images become RGB.
+Letters: H W pixels, C channels.
+"""
+
+import hashlib
+import math
+import os
+import stat
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+T = TypeVar("T")
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_PIXELS = 64_000_000
+
+_BACKGROUND = (255, 255, 255)  # where an image is transparent
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow's decoders raise on damaged input; all of it means the file and none of it the program.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BadImage:
+    """An image file that cannot be used, and why."""
+
+    path: Path
+    reason: str  # continues the sentence that the path begins: `is empty`
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)} {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What a sound image file holds."""
+
+    width: int  # pixels, as stored; the orientation tag may turn it
+    height: int  # pixels
+    mode: str  # Pillow's word for the channels
+    format: str
+    digest: bytes  # of the whole file
+
+
+def decode(path: Path, *, size: int) -> Pixels | BadImage:
+    """Decode a file to (size, size, 3): upright, in RGB, its centre square resized."""
+
+    def pixels(image: Image.Image) -> Pixels:
+        # Twice the size is enough for the resampling filter, and JPEG decodes up to 64 times fewer pixels.
+        image.draft(None, (2 * size, 2 * size))
+        return np.asarray(fit_square(to_rgb(upright(image)), size))
+
+    return _attempt(path, pixels)
+
+
+def examine(path: Path) -> ImageFacts | BadImage:
+    """Decode a file for the sake of its errors, and report what it holds."""
+
+    def facts(image: Image.Image) -> ImageFacts:
+        width, height, mode = image.width, image.height, image.mode
+        image.draft(None, (64, 64))
+        to_rgb(upright(image))
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return ImageFacts(width=width, height=height, mode=mode, format=str(image.format), digest=digest)
+
+    return _attempt(path, facts)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's remarks on files while a pool decodes; its warning of huge images becomes an error.
+
+    Warning filters belong to the process, so this stands around a pool of threads and not inside its work.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Load the first frame and turn it as its orientation tag says; an unreadable tag counts as none."""
+    image.load()
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DAMAGE:
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode: transparency over white, 16 bits by their upper 8, floats from 0..1 or 0..255.
+
+    Raises:
+        ValueError: If the numbers of a 32-bit image fit no such range.
+    """
+    if image.mode.startswith("I;16"):
+        return _from_grey(np.asarray(image).astype(np.uint16) >> 8)
+    if image.mode == "I":
+        return _from_grey(_checked_range(np.asarray(image), high=65_535) >> 8)
+    if image.mode == "F":
+        return _from_grey(_float_to_bytes(np.asarray(image)))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        coloured = image.convert("RGBA")
+        ground = Image.new("RGB", image.size, _BACKGROUND)
+        ground.paste(coloured, mask=coloured.getchannel("A"))
+        return ground
+    return image.convert("RGB")
+
+
+def fit_square(image: Image.Image, size: int) -> Image.Image:
+    """Resize the centre square to `size` by `size`; nothing outside it is computed."""
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    if image.size == (size, size):
+        return image
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+
+
+def fit_pixels(pixels: Pixels, size: int) -> Pixels:
+    """Resize the centre square of (H, W, C) to (size, size, C); C is 1 or 3."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    return np.asarray(fit_square(image, size)).reshape(size, size, -1)
+
+
+def portions(num_images: int, shape: tuple[int, ...], *, num_bytes: int) -> Iterator[range]:
+    """Cut images (H, W, C) into runs of about so many bytes, of one image at least and 1,024 at most."""
+    length = min(1024, max(1, num_bytes // math.prod(shape)))
+    for first in range(0, num_images, length):
+        yield range(first, min(first + length, num_images))
+
+
+def is_image_name(name: str) -> bool:
+    """Say whether a file is meant to be an image, by the end of its name."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def shown(path: Path | str) -> str:
+    """Return a path for people, on one line: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+
+
+def _attempt(path: Path, work: Callable[[Image.Image], T]) -> T | BadImage:
+    """Open an image and work on it; whatever is wrong with the file becomes the answer."""
+    try:
+        with _open_regular(path) as file:
+            if not os.fstat(file.fileno()).st_size:
+                return BadImage(path, "is empty")
+            with Image.open(file, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    return BadImage(path, _too_large(image.size))
+                return work(image)
+    except UnidentifiedImageError:
+        return BadImage(path, "is no JPEG, PNG, WebP, BMP, GIF or TIFF image")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return BadImage(path, _too_large())
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.strerror:  # the system says it, not the decoder
+            return BadImage(path, f"cannot be read: {error.strerror}")
+        return BadImage(path, f"cannot be decoded: {shown(str(error)) or type(error).__name__}")
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; a pipe or device raises instead of waiting for a writer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return open(descriptor, "rb")  # noqa: PTH123  -- it opens a descriptor, not a path
+
+
+def _too_large(size: tuple[int, int] | None = None) -> str:
+    measured = f"has {size[0]} x {size[1]} pixels" if size else "has far too many pixels"
+    return f"{measured}; at most {MAX_PIXELS // 1_000_000} million are decoded"
+
+
+def _from_grey(values: NDArray[np.generic]) -> Image.Image:
+    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+
+
+def _checked_range(values: NDArray[np.int32], *, high: int) -> NDArray[np.int32]:
+    low, top = int(values.min()), int(values.max())
+    if low < 0 or top > high:
+        raise ValueError(f"its 32-bit values run from {low} to {top}, and 0 to {high} are understood")
+    return values
+
+
+def _float_to_bytes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = float(values.min()), float(values.max())  # nan spreads to both
+    if not (low >= 0 and high <= 255):
+        raise ValueError(
+            f"its float values run from {low:g} to {high:g}, and 0 to 1 or 0 to 255 are understood"
+        )
+    return np.rint(values * 255) if high <= 1 else np.rint(values)

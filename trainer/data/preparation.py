@@ -1,0 +1,191 @@
+"""A data set, found, verified, split and decoded once; every later call finds the result.
+
+A prepared folder is named after where its images came from and how they were cut, so that a look at names,
+sizes and times answers a second call. It appears in one step: a process that dies leaves nothing that could
+be taken for it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import assert_never
+
+from trainer.data.cifar10 import Download, download_cifar10, find_cifar10
+from trainer.data.digits import find_digits
+from trainer.data.files import publish, require_free, workspace
+from trainer.data.filling import Progress, write_images
+from trainer.data.folders import find_folder
+from trainer.data.images import BadImage
+from trainer.data.material import Material, Origin
+from trainer.data.npz import find_npz
+from trainer.data.sources import Cifar10, Digits, Folder, Npz, Source, parse_source
+from trainer.data.splits import Selection, SplitName, make_splits
+from trainer.data.store import SCHEMA, DataSet, describe, load_data_set, write_labels
+from trainer.errors import DataError
+
+MAX_SIZE = 4096  # pixels
+
+_SHOWN_BAD = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a source becomes a data set; part of what names the result."""
+
+    image_size: int | None
+    val_fraction: float
+    test_fraction: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        faults = [*self._fraction_faults(), *self._number_faults()]
+        if faults:
+            raise DataError("\n".join(faults))
+
+    def _fraction_faults(self) -> list[str]:
+        fractions = {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
+        return [f"`{k}` must be between 0 and 1, got {v!r}." for k, v in fractions.items() if not 0 < v < 1]
+
+    def _number_faults(self) -> list[str]:
+        faults = []
+        if self.image_size is not None and not 1 <= self.image_size <= MAX_SIZE:
+            faults.append(f"`image_size` must be 1 to {MAX_SIZE} pixels, got {self.image_size!r}.")
+        if self.seed < 0:
+            faults.append(f"`seed` must be a whole number from 0, got {self.seed!r}.")
+        return faults
+
+
+def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all but the first are named
+    source: str,
+    *,
+    cache: Path,
+    data_dir: Path,
+    image_size: int | None = None,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    allow_download: bool = True,
+    on_progress: Progress | None = None,
+    download: Download = download_cifar10,
+) -> DataSet:
+    """Return the prepared form of a source, made now if it does not exist.
+
+    Processes that ask for the same at once make it once; the others wait for it.
+
+    Args:
+        source: As `parse_source` reads it.
+        cache: Holds the prepared data sets; made if absent.
+        data_dir: Holds CIFAR-10, or receives it.
+        image_size: Side of the square images; None keeps their size, or takes 64 for folders.
+        val_fraction: Of what is not in the test split; of no effect where the source has its own.
+        test_fraction: Of all; of no effect where the source has its own.
+        seed: Decides who is in which split.
+        allow_download: Whether CIFAR-10 may come from the network.
+        on_progress: Called from this thread with the numbers of images done and in all.
+        download: Leaves the official archive of CIFAR-10, or a cifar10.npz, in the folder that it is given.
+
+    Raises:
+        DataError: For whatever is wrong with the source or the options, and when the disk is full.
+    """
+    options = Options(
+        image_size=image_size, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed
+    )
+    found = parse_source(source)
+    origin = find_origin(found, data_dir=data_dir, download=download if allow_download else None)
+    target = cache / _folder_name(origin, options)
+    if prepared := _whole(target):
+        return prepared
+    with workspace(cache, target.name) as folder:
+        if prepared := _whole(target):
+            return prepared  # another process made it while this one waited
+        _build(folder, origin, options, on_progress=on_progress)
+        if find_origin(found, data_dir=data_dir, download=None).identity != origin.identity:
+            raise DataError(f"{origin.name} changed while it was read. Run again when it is complete.")
+        publish(folder, target)
+    return load_data_set(target)
+
+
+def find_origin(source: Source, *, data_dir: Path, download: Download | None) -> Origin:
+    """Find where the images of a source are; none is read.
+
+    Raises:
+        DataError: If they are not where the source says.
+    """
+    match source:
+        case Digits():
+            return find_digits()
+        case Cifar10():
+            return find_cifar10(data_dir, download)
+        case Npz(path):
+            return find_npz(path)
+        case Folder(path):
+            return find_folder(path)
+        case _:
+            assert_never(source)
+
+
+def check_images(bad: list[BadImage], *, source: str, num_images: int) -> None:
+    """Refuse a source with images that cannot be used.
+
+    Raises:
+        DataError: It lists the first of them with the reasons.
+    """
+    if not bad:
+        return
+    lines = [f"  {image}" for image in sorted(bad, key=lambda image: str(image.path))[:_SHOWN_BAD]]
+    if len(bad) > _SHOWN_BAD:
+        lines.append(f"  and {len(bad) - _SHOWN_BAD} more")
+    raise DataError(
+        f"{len(bad)} of {num_images} images of {source} cannot be used:\n" + "\n".join(lines) + "\n"
+        "Remove or repair them, and run again."
+    )
+
+
+def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progress | None) -> None:
+    """Write a data set into `folder`."""
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    material = origin.open(scratch, options.image_size)
+    splits = make_splits(
+        {split: part.labels for split, part in material.parts.items()},
+        class_names=material.class_names,
+        val_fraction=options.val_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+    )
+    num_images = sum(len(chosen.numbers) for chosen in splits.values())
+    height, width, channels = material.image_shape
+    require_free(folder, num_images * height * width * channels, what=f"decode {origin.name}")
+    bad = [*material.unfit, *write_images(folder, material, splits, on_progress=on_progress)]
+    check_images(bad, source=origin.name, num_images=num_images + len(material.unfit))
+    _write_labels(folder, material, splits)
+    describe(folder, source=origin.name, class_names=material.class_names)
+    _clear(scratch)
+
+
+def _write_labels(folder: Path, material: Material, splits: Mapping[SplitName, Selection]) -> None:
+    for split, chosen in splits.items():
+        write_labels(folder, split, material.parts[chosen.part].labels[chosen.numbers])
+
+
+def _clear(scratch: Path) -> None:
+    for path in scratch.iterdir():
+        path.unlink()
+    scratch.rmdir()
+
+
+def _whole(root: Path) -> DataSet | None:
+    """Return the data set in a folder if it is there and whole; a damaged one is made again."""
+    try:
+        return load_data_set(root)
+    except DataError:
+        return None
+
+
+def _folder_name(origin: Origin, options: Options) -> str:
+    """Return a name that changes whenever the prepared data set might."""
+    text = json.dumps([SCHEMA, origin.name, list(origin.identity), asdict(options)])
+    kind, _, _ = origin.name.partition(":")
+    return f"{kind}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"

@@ -1,0 +1,67 @@
+"""Which device there is, and in which precision it computes fast."""
+
+import time
+from typing import Literal
+
+import torch
+
+from trainer.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+WORTH_IT = 1.2  # bfloat16 must multiply this many times faster than float32
+PROBE_SIZE = 256  # rows of the matrices that are timed: small, as emulated bfloat16 is slow
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that `name` stands for; `auto` takes CUDA, then MPS, then the processor.
+
+    Raises:
+        ConfigError: If this machine has no such device; the message lists those it has.
+    """
+    if name == "auto":
+        return torch.device(visible_devices()[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(
+            f"Device {name!r} is not a device's name; these are: auto, {', '.join(visible_devices())}."
+        ) from None
+    full = f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
+    if full not in visible_devices():
+        raise ConfigError(
+            f"Device {name!r} was asked for; this machine has: {', '.join(visible_devices())}."
+        )
+    return torch.device(full)
+
+
+def visible_devices() -> list[str]:
+    """Return the names of this machine's devices, the fastest kind first."""
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def fastest_precision(device: torch.device) -> Precision:
+    """Choose the precision of autocast: by generation on CUDA, by measurement on a processor."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    if device.type == "cpu" and matmul_rate(torch.bfloat16) > WORTH_IT * matmul_rate(torch.float32):
+        return "bfloat16"
+    return "float32"
+
+
+def matmul_rate(dtype: torch.dtype, *, size: int = PROBE_SIZE, repeats: int = 5) -> float:
+    """Return the best rate in GFLOP/s that this processor multiplied two square matrices with."""
+    left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - begin)
+    return float(2 * size**3 / min(seconds) / 1e9)

@@ -1,0 +1,234 @@
+"""One job from start to end: restore, train to an epoch, leave a checkpoint and predictions, report.
+
+What goes wrong becomes a `Failed` event with a reason out of a closed set; only the process's death is not told.
+"""
+
+import errno
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainer.batches import Images, load_images
+from trainer.checkpoints import load_checkpoint, save_checkpoint
+from trainer.config import JobConfig, flat
+from trainer.data import load_data_set, open_split
+from trainer.data.locked import open_test_split
+from trainer.devices import resolve_device
+from trainer.errors import CheckpointError, ConfigError, DataError, Diverged
+from trainer.evaluate import score
+from trainer.files import replacing, write_bytes
+from trainer.loop import Scored, predict_split, steps_in_epoch, train
+from trainer.measure import measure
+from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
+from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
+from trainer.state import TrainState, begin, restore, scored_model, to_checkpoint
+
+PREDICTIONS = "predictions.npz"
+WEIGHTS = "weights.safetensors"
+TEST_PREDICTIONS = "test_predictions.npz"
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SECONDS_BETWEEN_STEP_EVENTS = 0.5
+
+
+@dataclass(slots=True)
+class _Run:
+    """A job under way, with the history that its checkpoint carries."""
+
+    order: TrainOrder
+    state: TrainState
+    train_images: Images
+    val_images: Images
+    history: list[EpochResult]
+    logits: Tensor | None = None  # of the last evaluation
+    saved_at: float = field(default_factory=time.monotonic)
+    saved_step: int = -1
+
+
+def carry_out(order: Order, *, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
+    """Carry out an order; every outcome is an event, and the last one says how it ended.
+
+    Args:
+        order: What to do.
+        emit: Gets the events in order.
+        should_stop: Asked after each training step; True leaves a checkpoint and ends the job.
+    """
+    try:
+        match order:
+            case TrainOrder():
+                _train(order, emit, should_stop)
+            case TestOrder():
+                emit(_test(order))
+            case MeasureOrder():
+                emit(measure(order))
+            case _:
+                assert_never(order)
+    except Exception as error:  # noqa: BLE001  -- the border of a trial: whatever happened becomes its outcome
+        emit(_failure(error))
+
+
+def _train(
+    order: TrainOrder, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]
+) -> None:
+    """Train; results that the checkpoint already holds are sent again first, as the driver may have lost them."""
+    order.directory.mkdir(parents=True, exist_ok=True)
+    run = _prepare(order)
+    now = time.time()
+    emit(Started(epoch=_epoch_of(run), pid=os.getpid(), at=now, ready_seconds=now - order.born_at))
+    for result in run.history:
+        emit(result)
+    emit(_advance(run, emit, should_stop))
+
+
+def _test(order: TestOrder) -> Tested:
+    """Score the checkpoint of a trained job on the test split."""
+    config = order.config
+    torch.set_num_threads(config.runtime.threads)
+    device = resolve_device(config.runtime.device)
+    data_set = load_data_set(order.data_root)
+    images = load_images(open_test_split(data_set), data_set, device)
+    state = begin(config, data_set, images)
+    content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
+    if content is None:
+        raise CheckpointError(f"There is no sound checkpoint of this job in {order.directory}.")
+    restore(state, content)
+    logits = predict_split(state, config, images)
+    save_predictions(
+        order.directory / TEST_PREDICTIONS, logits=logits.cpu().numpy(), labels=images.labels.cpu().numpy()
+    )
+    return Tested(evaluation=score(logits, images.labels), at=time.time())
+
+
+def _prepare(order: TrainOrder) -> _Run:
+    """Open the data, build the model, and go back to the checkpoint if there is a sound one."""
+    config = order.config
+    torch.set_num_threads(config.runtime.threads)
+    device = resolve_device(config.runtime.device)
+    data_set = load_data_set(order.data_root)
+    if data_set.fingerprint != config.data:
+        raise DataError(
+            f"The data set at {order.data_root} has fingerprint {data_set.fingerprint}, "
+            f"the job was made for {config.data}."
+        )
+    train_images = load_images(open_split(data_set, "train"), data_set, device)
+    val_images = load_images(open_split(data_set, "val"), data_set, device)
+    state = begin(config, data_set, train_images)
+    content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
+    history: list[EpochResult] = []
+    if content is not None:
+        restore(state, content)
+        history = [EpochResult(**result) for result in content["history"]]
+    return _Run(order, state, train_images, val_images, history, saved_step=state.step)
+
+
+def _advance(
+    run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]
+) -> Reached | Stopped:
+    """Train to the ordered epoch or until asked to stop; save where it matters."""
+    shown_at = 0.0
+    for result in train(
+        run.state,
+        run.order.config,
+        train_images=run.train_images,
+        val_images=run.val_images,
+        until=run.order.until,
+    ):
+        if isinstance(result, Scored):
+            run.history.append(result.result)
+            run.logits = result.logits
+            if time.monotonic() - run.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+                _save(run)
+            emit(result.result)
+        elif time.monotonic() - shown_at > SECONDS_BETWEEN_STEP_EVENTS:
+            shown_at = time.monotonic()
+            emit(result)
+        if should_stop():
+            _save(run)
+            return Stopped(epoch=_epoch_of(run), at=time.time())
+    return _arrive(run)
+
+
+def _arrive(run: _Run) -> Reached:
+    """Leave the checkpoint and the validation predictions of the epoch reached."""
+    _save(run)
+    logits = run.logits
+    if logits is None:  # the checkpoint was there already
+        logits = predict_split(run.state, run.order.config, run.val_images)
+    save_predictions(
+        run.order.directory / PREDICTIONS,
+        logits=logits.cpu().numpy(),
+        labels=run.val_images.labels.cpu().numpy(),
+    )
+    save_weights(run.order.directory / WEIGHTS, scored_model(run.state))
+    return Reached(
+        epoch=run.order.until,
+        at=time.time(),
+        num_parameters=sum(p.numel() for p in run.state.model.parameters()),
+        predictions=PREDICTIONS,
+    )
+
+
+def save_predictions(path: Path, *, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    """Write (N, K) logits and (N,) labels as one whole file."""
+    with replacing(path) as file:
+        np.savez(file, logits=logits, labels=labels)
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write the tensors of a model as one whole safetensors file."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    write_bytes(path, safetensors.torch.save(tensors))
+
+
+def _save(run: _Run) -> None:
+    if run.saved_step == run.state.step:
+        return
+    content = to_checkpoint(run.state) | {
+        "fingerprint": run.order.config.fingerprint,
+        "config": flat(run.order.config),
+        "history": [asdict(result) for result in run.history],
+    }
+    save_checkpoint(run.order.directory, content)
+    run.saved_at, run.saved_step = time.monotonic(), run.state.step
+
+
+def _epoch_of(run: _Run) -> float:
+    return run.state.step / steps_in_epoch(run.order.config, len(run.train_images))
+
+
+def _failure(error: Exception) -> Failed:
+    return Failed(
+        reason=_reason(error),
+        message=str(error) or type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+        at=time.time(),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return which of `REASONS` an exception stands for."""
+    if isinstance(error, Diverged):
+        return "nan_loss"
+    if isinstance(error, ConfigError):
+        return "bad_config"
+    if isinstance(error, DataError):
+        return "bad_data"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _is_out_of_memory(str(error)):
+        return "oom"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "disk_full"
+    return "error"
+
+
+def _is_out_of_memory(message: str) -> bool:
+    """Recognise what torch raises as a plain RuntimeError when the processor's memory is used up."""
+    return "can't allocate memory" in message or "out of memory" in message

@@ -1,0 +1,117 @@
+"""How this machine trains fastest: portions of a batch and threads of a job, by timing real training steps.
+
+It is done once, before the first trial; from then on the answer is part of every configuration, so that a result
+never depends on how busy the machine was.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from trainer.batches import Images, load_images
+from trainer.config import JobConfig, variant_name
+from trainer.data import load_data_set, open_split
+from trainer.devices import fastest_precision, resolve_device
+from trainer.loop import take_step
+from trainer.orders import MeasureOrder
+from trainer.results import Measured
+from trainer.state import begin
+
+PORTIONS = (32, 64, 128, 250, 500, 1000, 2000)
+GAIN = 1.03  # a larger portion must be this much faster
+WORTH_THREADS = 0.85  # share of the rate per thread that more threads may cost
+PATIENCE_SECONDS = 6.0  # for one portion; a slower model is not tried on a larger one
+
+
+def measure(order: MeasureOrder) -> Measured:
+    """Time every model and choose.
+
+    On a processor a job gets as many threads as it can use well: two jobs of one thread give no more images a second
+    than one of two, but one trial is done in half the time. On an accelerator a job has it to itself.
+    """
+    data_set = load_data_set(order.data_root)
+    device = resolve_device(order.device)
+    precision = fastest_precision(device)
+    images = load_images(open_split(data_set, "train"), data_set, device)
+    on_device = {"device": str(device), "precision": precision, "channels_last": device.type != "mps"}
+    configs = [_with(config, **on_device) for config in order.configs]
+    threads = order.threads or _threads(order, configs[0], images)
+    portions, rates = {}, {}
+    for config in configs:
+        name = variant_name("model", config.model)
+        portions[name], rates[name] = _best_portion(_with(config, threads=threads), images, order)
+    return Measured(
+        device=str(device),
+        precision=precision,
+        channels_last=device.type != "mps",
+        micro_batches=portions,
+        images_per_second=rates,
+        threads=threads,
+        workers=max(1, torch.cuda.device_count() or order.num_cores // threads),
+    )
+
+
+def _threads(order: MeasureOrder, config: JobConfig, images: Images) -> int:
+    """Return the most threads that keep most of the rate per thread; an accelerator's job needs just one."""
+    if images.mean.device.type != "cpu":
+        return 1
+    counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
+    rates = {n: _rate(_with(config, threads=n), images, order, portion=PORTIONS[2]) / n for n in counts}
+    best = max(rates.values())
+    return max(count for count, rate in rates.items() if rate >= WORTH_THREADS * best)
+
+
+def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tuple[int, float]:
+    """Grow the portion while that pays; return it with its images per second."""
+    best, best_rate = 0, 0.0
+    for portion in _candidates(config, images):
+        begin_at = time.perf_counter()
+        try:
+            rate = _rate(config, images, order, portion=portion)
+        except RuntimeError as error:
+            if best and "memory" in str(error):
+                break
+            raise
+        if rate > GAIN * best_rate or not best:
+            best, best_rate = portion, rate
+        elif config.runtime.device == "cpu":
+            break
+        if time.perf_counter() - begin_at > PATIENCE_SECONDS:
+            break
+    return best, best_rate
+
+
+def _candidates(config: JobConfig, images: Images) -> Iterable[int]:
+    largest = min(config.training.batch_size, len(images))
+    return [size for size in PORTIONS if size < largest] + [largest]
+
+
+def _rate(config: JobConfig, images: Images, order: MeasureOrder, *, portion: int) -> float:
+    """Return the images per second of training steps on portions of one size."""
+    torch.set_num_threads(config.runtime.threads)
+    size = min(portion, len(images))
+    trial = replace(config, training=replace(config.training, batch_size=size))
+    trial = _with(trial, micro_batch=size)
+    state = begin(trial, load_data_set(order.data_root), images)
+    indices = torch.arange(size)
+    take_step(state, trial, images, indices)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        take_step(state, trial, images, indices)
+        _wait(images)
+        seconds.append(time.perf_counter() - start)
+    return size / min(seconds)
+
+
+def _wait(images: Images) -> None:
+    """Let an accelerator finish what it was given."""
+    if images.mean.device.type == "cuda":
+        torch.cuda.synchronize(images.mean.device)
+
+
+def _with(config: JobConfig, **changes: Any) -> JobConfig:
+    return replace(config, runtime=replace(config.runtime, **changes))

@@ -1,0 +1,56 @@
+"""From the settings of a model to the model."""
+
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from trainer import config
+from trainer.errors import ConfigError
+from trainer.models.fastnet import FastNet, whiten_from
+from trainer.models.resnet import ResNet9, ResNet18
+from trainer.models.timm_models import build_convnext, build_vit
+
+
+def build_model(
+    settings: config.Model, *, image_shape: tuple[int, int, int], num_classes: int, seed: int
+) -> nn.Module:
+    """Build a freshly initialised model; equal arguments give equal weights.
+
+    Args:
+        settings: Which model, and how large.
+        image_shape: H, W, C of the images it will see.
+        num_classes: Logits it gives an image.
+        seed: Of the initial weights. torch's global generator is left as it was.
+
+    Raises:
+        ConfigError: If the model cannot take images of this shape.
+    """
+    height, width, channels = image_shape
+    if height != width:
+        raise ConfigError(f"Models take square images, these are {height} x {width}. Set `data.image_size`.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        match settings:
+            case config.FastNet(width=scale, depth=depth):
+                return FastNet(channels=channels, num_classes=num_classes, width=scale, depth=depth)
+            case config.ResNet9(width=first):
+                return ResNet9(channels=channels, num_classes=num_classes, width=first)
+            case config.ResNet18(width=first):
+                return ResNet18(channels=channels, num_classes=num_classes, width=first)
+            case config.ConvNext():
+                return build_convnext(settings, image_size=height, channels=channels, num_classes=num_classes)
+            case config.Vit():
+                return build_vit(settings, image_size=height, channels=channels, num_classes=num_classes)
+    assert_never(settings)
+
+
+def initialise_from_data(model: nn.Module, images: Tensor) -> None:
+    """Set what a model takes from the data before its first step; most take nothing.
+
+    Args:
+        model: Changed in place.
+        images: (N, C, H, W), float, normalised training images, unaugmented.
+    """
+    if isinstance(model, FastNet):
+        whiten_from(model, images)

@@ -1,0 +1,74 @@
+"""From the settings of an optimizer to torch optimizers over a model's parameters.
+
+Every group carries `initial_lr`, its peak rate; the loop sets `lr` to the schedule's share of it.
+"""
+
+from collections.abc import Iterable
+from typing import Any, assert_never
+
+import torch
+from torch import nn
+
+from trainer import config
+from trainer.libraries import import_timm
+from trainer.muon import Muon
+
+Optimizers = tuple[torch.optim.Optimizer, ...]
+
+
+def build_optimizers(settings: config.Optimizer, model: nn.Module, *, precision: torch.dtype) -> Optimizers:
+    """Build the optimizers that together hold every trainable parameter of a model once.
+
+    Args:
+        settings: Which optimizer, with its peak rates.
+        model: On the device it will be trained on.
+        precision: Of Muon's orthogonalisation: the one that the device computes fast.
+    """
+    match settings:
+        case config.Sgd(lr=lr, momentum=momentum, weight_decay=decay):
+            built: Optimizers = (_from_timm("sgd", model, lr=lr, weight_decay=decay, momentum=momentum),)
+        case config.Adam(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
+            built = (_from_timm("adam", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+        case config.AdamW(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
+            built = (_from_timm("adamw", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+        case config.Lion(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
+            built = (_from_timm("lion", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+        case config.Muon():
+            built = _muon_with_sgd(settings, model, precision)
+        case _:
+            assert_never(settings)
+    for group in groups_of(built):
+        group["initial_lr"] = group["lr"]
+    return built
+
+
+def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    """Return the parameter groups of several optimizers in order."""
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+
+def _from_timm(name: str, model: nn.Module, **options: Any) -> torch.optim.Optimizer:
+    """Ask timm's factory, which leaves biases and norms without weight decay; its SGD is Nesterov's."""
+    optimizer: torch.optim.Optimizer = import_timm().optim.create_optimizer_v2(model, opt=name, **options)
+    return optimizer
+
+
+def _muon_with_sgd(settings: config.Muon, model: nn.Module, precision: torch.dtype) -> Optimizers:
+    """Hidden filters and matrices to Muon, the last layer and the rest to SGD with rates of their own."""
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    head = layers[-1]
+    in_head = {id(p) for p in head.parameters()}
+    matrices = [layer.weight for layer in layers[:-1] if layer.weight.requires_grad]
+    taken = in_head | {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+    decay = settings.weight_decay
+    groups = [
+        {"params": rest, "lr": settings.sgd_lr, "weight_decay": decay / settings.sgd_lr},
+        {"params": list(head.parameters()), "lr": settings.head_lr, "weight_decay": decay / settings.head_lr},
+    ]
+    sgd = torch.optim.SGD(groups, momentum=settings.sgd_momentum, nesterov=True)
+    has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    muon = Muon(
+        matrices, lr=settings.lr, momentum=settings.momentum, project=has_batch_norm, dtype=precision
+    )
+    return sgd, muon

@@ -1,0 +1,147 @@
+"""What a job reports, as plain values: this module imports no torch, so that a driver can read them."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Scores of one model on one split."""
+
+    loss: float  # mean cross-entropy, nats an image
+    accuracy: float  # top-1, fraction in [0, 1]
+    top5_accuracy: float  # fraction in [0, 1]; top-K where there are K < 5 classes
+    num_images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """How far training is; not kept, for whoever watches."""
+
+    epoch: float  # done
+    images_per_second: float  # mean since the last evaluation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult:
+    """Metrics of the stretch of training that ended at `epoch`."""
+
+    epoch: float  # done; fractional where a rung is
+    step: int  # optimizer steps done
+    train_loss: float  # mean over the stretch, augmented images, label smoothing included
+    train_accuracy: float  # mean over the stretch, augmented images
+    val_loss: float
+    val_accuracy: float
+    val_top5_accuracy: float
+    lr: float  # of the first group, at the last step
+    images_per_second: float  # of training alone
+    epoch_seconds: float  # training steps of the stretch
+    eval_seconds: float
+    finished_at: float  # seconds since 1970
+
+    def metrics(self) -> dict[str, float]:
+        """Return the values under the names that the tracking store shows."""
+        return {
+            "epoch": self.epoch,
+            "train/loss": self.train_loss,
+            "train/accuracy": self.train_accuracy,
+            "train/images_per_second": self.images_per_second,
+            "val/loss": self.val_loss,
+            "val/accuracy": self.val_accuracy,
+            "val/top5_accuracy": self.val_top5_accuracy,
+            "lr": self.lr,
+            "epoch_seconds": self.epoch_seconds,
+            "eval_seconds": self.eval_seconds,
+        }
+
+    def is_sound(self) -> bool:
+        """Say whether every score is finite and every fraction within [0, 1]."""
+        fractions = (self.train_accuracy, self.val_accuracy, self.val_top5_accuracy)
+        numbers = (self.train_loss, self.val_loss, *fractions)
+        return all(math.isfinite(x) for x in numbers) and all(0 <= x <= 1 for x in fractions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A worker has begun the job, at the epoch that its checkpoint had reached."""
+
+    epoch: float
+    pid: int
+    at: float  # seconds since 1970
+    ready_seconds: float  # from the process's first line to the first training step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """The job is at the epoch it was sent to; its checkpoint and predictions lie in its directory."""
+
+    epoch: float
+    at: float
+    num_parameters: int
+    predictions: str  # file name of `Predictions` in the job's directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The job was asked to stop and has left a checkpoint."""
+
+    epoch: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The job can't go on."""
+
+    reason: str  # one of REASONS
+    message: str
+    traceback: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """The one reading of the test split."""
+
+    evaluation: Evaluation
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """How this machine trains fastest."""
+
+    device: str
+    precision: str
+    channels_last: bool
+    micro_batches: dict[str, int]  # by model name
+    images_per_second: dict[str, float]  # of training steps at those, by model name
+    threads: int  # of one job
+    workers: int  # jobs at once that fill the machine
+
+
+REASONS = ("nan_loss", "oom", "disk_full", "bad_config", "bad_data", "crashed", "killed", "error")
+
+JobEvent = Started | StepResult | EpochResult | Reached | Stopped | Failed | Tested | Measured
+_KINDS: dict[str, type[JobEvent]] = {
+    kind.__name__: kind for kind in (Started, StepResult, EpochResult, Reached, Stopped, Failed, Tested, Measured)
+}
+
+
+def to_record(event: JobEvent) -> dict[str, Any]:
+    """Return an event as values that JSON can hold; `from_record` takes them back."""
+    return {"kind": type(event).__name__, **asdict(event)}
+
+
+def from_record(record: dict[str, Any]) -> JobEvent:
+    """Rebuild an event; fields that a later version added are left out.
+
+    Raises:
+        KeyError: If the record is of no known kind.
+    """
+    kind = _KINDS[record["kind"]]
+    values = {item.name: record[item.name] for item in fields(kind) if item.name in record}
+    if kind is Tested:
+        values["evaluation"] = Evaluation(**values["evaluation"])
+    return kind(**values)

@@ -1,0 +1,107 @@
+"""Schedules as pure functions from the share of training that is done to the share of the peak rate.
+
+Both lie in [0, 1]. A schedule has no state, so resuming, plotting and testing are free. The training loop
+asks for each step at its middle, `rate(schedule, (step + 0.5) / total_steps)` with `step` from 0: so
+neither the first step of a warm-up nor the last of a decay is nothing.
+"""
+
+import math
+from typing import assert_never
+
+from trainer.config import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
+
+
+def rate(schedule: Schedule, progress: float) -> float:
+    """Return the share of the peak rate, in [0, 1], when `progress`, in [0, 1], of the training is done."""
+    assert 0 <= progress <= 1, f"{progress=} is outside [0, 1]"
+    match schedule:
+        case Cosine():
+            return cosine(progress, schedule)
+        case OneCycle():
+            return onecycle(progress, schedule)
+        case Linear():
+            return linear(progress, schedule)
+        case Step():
+            return step(progress, schedule)
+        case Wsd():
+            return wsd(progress, schedule)
+        case CosineRestarts():
+            return cosine_restarts(progress, schedule)
+        case _:
+            assert_never(schedule)
+
+
+def cosine(progress: float, schedule: Cosine) -> float:
+    """Rise in a straight line to 1, then fall along half a cosine to `floor`.
+
+    Source: Loshchilov and Hutter 2016, arXiv:1608.03983, Eq. 5 with one cycle.
+    """
+    if progress < schedule.warmup:
+        return progress / schedule.warmup
+    return _between(schedule.floor, 1, _half_cosine(_share(progress, schedule.warmup, 1)))
+
+
+def onecycle(progress: float, schedule: OneCycle) -> float:
+    """Rise along half a cosine from `start` to 1 at `peak_at`, then fall along another to 0.
+
+    Source: Smith and Topin 2017, arXiv:1708.07120; cosines for its straight lines, momentum left alone.
+    """
+    if progress < schedule.peak_at:
+        return _between(1, schedule.start, _half_cosine(progress / schedule.peak_at))
+    return _half_cosine(_share(progress, schedule.peak_at, 1))
+
+
+def linear(progress: float, schedule: Linear) -> float:
+    """Rise in a straight line to 1, then fall in a straight line to `floor`."""
+    if progress < schedule.warmup:
+        return progress / schedule.warmup
+    return _between(schedule.floor, 1, 1 - _share(progress, schedule.warmup, 1))
+
+
+def step(progress: float, schedule: Step) -> float:
+    """Hold 1, times `gamma` at `first` and at each further one of `drops` equal shares of what is left.
+
+    A drop inside the warm-up lowers the line that the warm-up climbs.
+    """
+    gap = (1 - schedule.first) / schedule.drops
+    passed = sum(progress >= schedule.first + gap * drop for drop in range(schedule.drops))
+    return _ramp(progress, schedule.warmup) * schedule.gamma**passed
+
+
+def wsd(progress: float, schedule: Wsd) -> float:
+    """Rise to 1, hold, and fall to 0 over the last `decay` share; where the two overlap, the lower holds.
+
+    Source: Hu et al. 2024, arXiv:2404.06395, Sec. 4; the decay is a straight line as in Haegele et al. 2024,
+    arXiv:2405.18392.
+    """
+    return min(_ramp(progress, schedule.warmup), (1 - progress) / schedule.decay, 1.0)
+
+
+def cosine_restarts(progress: float, schedule: CosineRestarts) -> float:
+    """Rise in a straight line to 1, then fall to `floor` along each of `cycles` equal half cosines.
+
+    Source: Loshchilov and Hutter 2016, arXiv:1608.03983, with T_mult = 1; the end is not a restart.
+    """
+    if progress < schedule.warmup:
+        return progress / schedule.warmup
+    cycles_done = _share(progress, schedule.warmup, 1) * schedule.cycles
+    within = cycles_done - min(math.floor(cycles_done), schedule.cycles - 1)
+    return _between(schedule.floor, 1, _half_cosine(within))
+
+
+def _ramp(progress: float, warmup: float) -> float:
+    """The straight line from 0 to 1 at `warmup`, and 1 after it."""
+    return progress / warmup if progress < warmup else 1.0
+
+
+def _share(progress: float, start: float, end: float) -> float:
+    return (progress - start) / (end - start)
+
+
+def _half_cosine(share: float) -> float:
+    """From 1 at 0 down to 0 at 1."""
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share

@@ -1,0 +1,117 @@
+"""Everything a checkpoint holds: the one mutable object of a job."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.batches import Images
+from trainer.config import JobConfig
+from trainer.data import DataSet
+from trainer.devices import DTYPES
+from trainer.libraries import import_timm
+from trainer.models import build_model, initialise_from_data
+from trainer.optimizers import Optimizers, build_optimizers
+from trainer.seeds import derive
+
+WHITENING_IMAGES = 5000
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Sums since the last evaluation; tensors, so that an accelerator is not waited for."""
+
+    loss: Tensor  # (), nats, summed over images
+    correct: Tensor  # ()
+    num_images: int = 0
+    seconds: float = 0.0  # in training steps
+
+
+def new_stretch(device: torch.device) -> Stretch:
+    """Return sums of nothing."""
+    return Stretch(loss=torch.zeros((), device=device), correct=torch.zeros((), device=device))
+
+
+@dataclass(slots=True)
+class TrainState:
+    """A model in training."""
+
+    model: nn.Module
+    optimizers: Optimizers
+    averaged: Any | None  # timm's ModelEmaV3, where weights are averaged
+    scaler: torch.amp.GradScaler | None  # where float16 needs one
+    num_classes: int
+    stretch: Stretch
+    step: int = 0  # optimizer steps done
+
+
+def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainState:
+    """Build the state of a job before its first step.
+
+    Raises:
+        ConfigError: If the model cannot take the images.
+    """
+    device = train_images.mean.device
+    model = build_model(
+        config.model,
+        image_shape=data_set.image_shape,
+        num_classes=len(data_set.class_names),
+        seed=derive(config.seed, "weights"),
+    ).to(device)
+    first, _ = train_images.take(torch.arange(min(WHITENING_IMAGES, len(train_images))))
+    initialise_from_data(model, train_images.normalise(first))
+    if config.runtime.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _slow_batch_norms(model, config)
+    precision = DTYPES[config.runtime.precision]
+    averaged = None
+    if config.training.ema:
+        averaged = import_timm().utils.ModelEmaV3(model, decay=config.training.ema, use_warmup=True)
+    return TrainState(
+        model=model,
+        optimizers=build_optimizers(config.optimizer, model, precision=precision),
+        averaged=averaged,
+        scaler=torch.amp.GradScaler(device.type) if precision is torch.float16 else None,
+        num_classes=len(data_set.class_names),
+        stretch=new_stretch(device),
+    )
+
+
+def scored_model(state: TrainState) -> nn.Module:
+    """Return the model whose scores count."""
+    model: nn.Module = state.averaged.module if state.averaged is not None else state.model
+    return model
+
+
+def to_checkpoint(state: TrainState) -> dict[str, Any]:
+    """Return the state as tensors and plain values."""
+    return {
+        "model": state.model.state_dict(),
+        "averaged": state.averaged.module.state_dict() if state.averaged is not None else None,
+        "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
+        "scaler": state.scaler.state_dict() if state.scaler else None,
+        "stretch": asdict(state.stretch),
+        "step": state.step,
+    }
+
+
+def restore(state: TrainState, content: dict[str, Any]) -> None:
+    """Set a fresh state to what `to_checkpoint` returned for the same job."""
+    state.model.load_state_dict(content["model"])
+    if state.averaged is not None:
+        state.averaged.module.load_state_dict(content["averaged"])
+    for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    if state.scaler:
+        state.scaler.load_state_dict(content["scaler"])
+    state.stretch = Stretch(**content["stretch"])
+    state.step = content["step"]
+
+
+def _slow_batch_norms(model: nn.Module, config: JobConfig) -> None:
+    """Let batch norms forget as much in a batch's portions together as they would in the whole batch."""
+    portions = -(-config.training.batch_size // config.runtime.micro_batch)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.momentum is not None:
+            module.momentum = 1 - (1 - module.momentum) ** (1 / portions)
