@@ -123,18 +123,19 @@ class Engine:
         if isinstance(event, StepResult):
             self._tell("progress", number, epoch=event.epoch, images_per_second=event.images_per_second)
             return
-        if self.book.trials[number].state.is_over:
+        before = self.book.trials[number]
+        if before.state.is_over:
             return
         if isinstance(event, EpochResult) and not event.is_sound():
             event = Failed(
                 reason="nan_loss", message=f"Unsound scores: {event.metrics()}", traceback="", at=time.time()
             )
             self._stop([number])
-        self.book.record(number, to_record(event))
+        after = self.book.record(number, to_record(event))
         match event:
             case Started():
                 self._tell("started", number, epoch=event.epoch, ready_seconds=event.ready_seconds)
-            case EpochResult():
+            case EpochResult() if after.results != before.results:  # not one that the checkpoint sent again
                 self._tell("epoch", number, **event.metrics())
             case Reached() if event.epoch >= self.book.space.budget.epochs:
                 self._end(number, State.COMPLETE)

@@ -75,6 +75,8 @@ def run_alone(executor: Executor, order: Order) -> JobEvent | None:
     last: JobEvent | None = None
     while True:
         for event in executor.events(timeout_seconds=1.0):
+            if event.job != ALONE:
+                continue  # a worker of the search that has just ended
             if isinstance(event.what, Gone):
                 return last
             last = event.what

@@ -67,7 +67,7 @@ def search(request: Request, watch: Watch) -> Outcome:
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
     with Lease(study, directory), _interruptions() as interruption:
-        data = _prepare_data(request, watch)
+        data = prepare_data(request, watch)
         claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
         _remember(study, request)
         plan = _plan(request, study, data, watch)
@@ -102,7 +102,12 @@ def _interruptions() -> Iterator[_Interruption]:
             signal.signal(number, handler)
 
 
-def _prepare_data(request: Request, watch: Watch) -> DataSet:
+def prepare_data(request: Request, watch: Watch) -> DataSet:
+    """Find, split and decode the data of a request, or take what was decoded before.
+
+    Raises:
+        DataError: If the images are missing or unfit.
+    """
     spec = request.space.data
     watch(Notice(kind="preparing", values={"source": request.source}))
     return prepare(
@@ -124,6 +129,7 @@ def _remember(study: Study, request: Request) -> None:
     known = study.attributes
     values: dict[str, Any] = {
         "autoclf.source": request.source,
+        "autoclf.space_name": request.space.name,
         "autoclf.data_dir": str(request.data_dir),
         "autoclf.max_trials": request.max_trials,
         "autoclf.uid": known.get("autoclf.uid") or uuid.uuid4().hex,

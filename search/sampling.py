@@ -5,10 +5,12 @@ neither, so the sampler does not see the study itself: it sees, for each trial w
 would score at the last rung, and only trials without a reading as running.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
@@ -43,13 +45,15 @@ class Sampler:
 
     def _view(self, trials: Sequence[Trial], *, seed: int) -> optuna.Study:
         """Build the study that the sampler sees."""
-        sampler = TPESampler(
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=STARTUP_TRIALS,
-            seed=seed % 2**32,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # `group`, without which conditions are lost
+            sampler = TPESampler(
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                n_startup_trials=STARTUP_TRIALS,
+                seed=seed % 2**32,
+            )
         study = optuna.create_study(sampler=sampler, direction="maximize")
         scores = estimate(trials, self.space.budget.rungs, self.space.objective.metric)
         worst = min(scores.values(), default=0.0)

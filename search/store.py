@@ -76,6 +76,33 @@ def open_store(root: Path) -> Store:
     return Store(root)
 
 
+def open_existing_store(root: Path) -> Store:
+    """Open a store that is only read.
+
+    Raises:
+        StudyError: If there is no such directory.
+    """
+    if not root.is_dir():
+        raise StudyError(
+            f"There is no store at {str(root)!r}. Search first, or name its directory with --store."
+        )
+    return Store(root)
+
+
+def check_model_name(name: str) -> str:
+    """Return the name of a model or an alias if a registry takes it.
+
+    Raises:
+        StudyError: If it does not.
+    """
+    if not NAME.fullmatch(name) or ".." in name:
+        raise StudyError(
+            f"A model or alias can't be called {name[:80]!r}. Use 1 to 64 letters, digits, dots, hyphens and "
+            f"underscores, beginning with a letter or digit."
+        )
+    return name
+
+
 def check_study_name(name: str) -> str:
     """Return the name of a study if it can name files, experiments and models everywhere.
 

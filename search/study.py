@@ -41,6 +41,11 @@ class Study:
         """What the study remembers, by name."""
         return patiently(lambda: dict(self.study.user_attrs))
 
+    @property
+    def objective(self) -> str:
+        """Return the metric that the study was made for."""
+        return str(self.attributes.get("autoclf.objective", "val/accuracy"))
+
     def remember(self, name: str, value: Any) -> None:
         """Keep a value that JSON can hold."""
         patiently(lambda: self.study.set_user_attr(name, value))
@@ -144,6 +149,7 @@ def claim(study: Study, *, space: SearchSpace, space_text: str, data: str, seed:
     known = study.attributes
     wanted = {"space": space.fingerprint, "data": data, "seed": seed}
     if "autoclf.space" not in known:
+        study.remember("autoclf.objective", space.objective.metric)
         study.remember("autoclf.parameters", _printable(space))
         study.remember("autoclf.space_text", space_text)
         for name, value in reversed(wanted.items()):  # the space last: it says that all is there

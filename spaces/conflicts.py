@@ -11,6 +11,7 @@ from spaces.documents import Document, Where
 from spaces.errors import Fault, shown, written
 from spaces.forms import ChoiceForm, Group, Setting
 from spaces.parameters import Declared, Spot
+from spaces.space import Param
 
 LONGEST_NAME = 250  # characters; MLflow takes no longer ones
 OPTION_IN_NAME = re.compile(r"[A-Za-z0-9_:-]+([./][A-Za-z0-9_:-]+)*")
@@ -29,10 +30,11 @@ def conflicts_in(group: Group, declared: Declared, document: Document) -> list[F
 
 def _name_faults(declared: Declared, document: Document) -> Iterator[Fault]:
     """Yield the faults of parameters whose names are taken, too long, or no names at all."""
-    taken: dict[str, Where] = {}
+    taken: dict[str, tuple[Where, Param]] = {}
     for where, param in zip(declared.places, declared.params, strict=True):
-        if param.name in taken:
-            line = document.place(taken[param.name]).line
+        first_where, first = taken.setdefault(param.name, (where, param))
+        if first.when != param.when:  # else their paths are the same, and that is told elsewhere
+            line = document.place(first_where).line
             yield document.fault(where, f"its name {param.name!r} is taken on line {line}: rename an option.")
         if len(param.name) > LONGEST_NAME:
             message = f"its name has {len(param.name)} characters, at most {LONGEST_NAME} are allowed."
@@ -40,7 +42,6 @@ def _name_faults(declared: Declared, document: Document) -> Iterator[Fault]:
         if param.when and not OPTION_IN_NAME.fullmatch(option := written(param.when[-1][1])):
             message = f"the option {shown(option)} brings settings, so it becomes part of their names"
             yield document.fault(where, f"{message}: it must be made of letters, digits and `_ - : . /`.")
-        taken[param.name] = where
 
 
 def _claims_in(group: Group, spot: Spot, document: Document, faults: list[Fault]) -> Claims:

@@ -146,7 +146,7 @@ def _float_faults(domain: Float) -> Iterator[str]:
     if domain.log:
         yield f"{head} takes `log: true` or `step`, not both: leave one out."
     if not domain.step > 0 or not math.isfinite(domain.step):
-        yield f"{head} needs a finite `step` above 0, got {shown(domain.step)}."
+        yield f"{head} needs a finite `step` above 0, got {written(domain.step)}."
     elif not bounds:
         yield from _step_faults(head, domain.low, domain.high, step=domain.step)
 
@@ -158,7 +158,7 @@ def _integer_faults(domain: Integer) -> Iterator[str]:
     if domain.log and domain.step != 1:
         yield f"{head} takes `log: true` or `step`, not both: leave one out."
     if domain.step < 1:
-        yield f"{head} needs a `step` of at least 1, got {shown(domain.step)}."
+        yield f"{head} needs a `step` of at least 1, got {written(domain.step)}."
     elif not bounds:
         yield from _step_faults(head, domain.low, domain.high, step=domain.step)
 

@@ -46,5 +46,5 @@ def shown(value: object) -> str:
     """Return a value as it is quoted in a message: on one line, and not longer than fits there."""
     if value is None:
         return "nothing"
-    text = written(value) if isinstance(value, bool | int | float) else repr(value)
+    text = written(value) if isinstance(value, bool) else repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

@@ -29,8 +29,8 @@ EXPECTED: Mapping[str, str] = {  # by pydantic's type of error; limits in braces
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty",
     "string_type": "must be text",
-    "too_long": "must have at most {max_length} entries",
-    "too_short": "must have at least {min_length} entries",
+    "too_long": "has too many entries (at most {max_length})",
+    "too_short": "has too few entries (at least {min_length})",
 }
 
 Location = tuple[str | int, ...]  # of an error, as pydantic tells it: keys, positions and tags
@@ -61,7 +61,7 @@ def _unexpected(expected: str, location: Location, found: object) -> str:
     example = _example(location)
     hint = f" Write, for example, {example}." if example else ""
     if found is None and not example:
-        hint = " An option without settings of its own has {}." if "mapping" in expected else ""
+        hint = " An option without settings of its own has {}." if expected == EXPECTED["dict_type"] else ""
     return f"{subject}{expected}, got {shown(found)}.{hint}"
 
 

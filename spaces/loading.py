@@ -61,6 +61,8 @@ def json_schema() -> dict[str, object]:
 
 def _is_path(name: str | Path, folder: Path) -> bool:
     """Whether a name that no preset has means a file, there or not."""
+    if "\0" in str(name):
+        return False
     if isinstance(name, Path) or Path(name).suffix in SUFFIXES or any(mark in name for mark in "/\\"):
         return True
     try:

@@ -17,6 +17,9 @@ from spaces.space import SearchSpace
 
 T = TypeVar("T")
 
+PARAMETERS: TypeAdapter[Group] = TypeAdapter(Group)
+BASELINES: TypeAdapter[Baselines] = TypeAdapter(Baselines)
+
 
 def parse_space(text: str, *, file: Path) -> SearchSpace:
     """Build the space that a text declares.
@@ -30,10 +33,10 @@ def parse_space(text: str, *, file: Path) -> SearchSpace:
     """
     document = read_document(text, name=str(file))
     form, form_faults = _form_of(document)
-    group = form.parameters if form else _valid_part(document, "parameters", Group)
+    group = form.parameters if form else _valid_part(document, "parameters", PARAMETERS)
     declared = declared_in(group) if group else Declared()
     reader = BaselineReader(params=declared.params, constants=declared.constants, document=document)
-    entries = _valid_part(document, "baselines", Baselines) if group else None
+    entries = _valid_part(document, "baselines", BASELINES) if group else None
     baselines = reader.read(entries or [])
     faults = [*document.faults, *form_faults, *_stem_faults(document, file), *reader.faults]
     if group:
@@ -60,10 +63,10 @@ def _form_of(document: Document) -> tuple[SpaceForm | None, list[Fault]]:
         return None, list(faults_of(error, document))
 
 
-def _valid_part(document: Document, key: str, kind: type[T]) -> T | None:
+def _valid_part(document: Document, key: str, kind: TypeAdapter[T]) -> T | None:
     """Return one part of the file, or None if it is absent or at fault; its faults are known already."""
     try:
-        return TypeAdapter(kind).validate_python(document.content.get(key))
+        return kind.validate_python(document.content.get(key))
     except ValidationError:
         return None
 

@@ -30,6 +30,8 @@ def import_torchvision() -> ModuleType:
 def import_timm() -> ModuleType:
     """Import timm, which imports torchvision."""
     import_torchvision()
+    for part in ("timm.models", "timm.optim", "timm.utils"):
+        importlib.import_module(part)
     return importlib.import_module("timm")
 
 

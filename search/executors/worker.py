@@ -11,8 +11,11 @@ import time
 from multiprocessing.connection import Connection
 
 from trainer.job import carry_out
+from trainer.libraries import import_timm
 from trainer.orders import Order
 from trainer.results import JobEvent, to_record
+
+import_timm()  # once, in the server that workers are forked from: it takes seconds
 
 STOP = b"stop"
 GRACE_SECONDS = 8.0  # from the driver's death, or a SIGTERM, to the worker's end

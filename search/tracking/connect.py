@@ -1,5 +1,6 @@
 """From a store and an address to the runs of a study; imports MLflow, so the uploader's thread calls it."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from search.store import Store
@@ -15,6 +16,8 @@ def connect(
 ) -> "MlflowRuns":
     """Open the tracking store, and find or make the experiment and the run of a study."""
     set_switches()
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     from search.tracking.mlflow_runs import MlflowRuns, open_client, open_experiment, open_study_run
 
     uri = tracking_uri or store.tracking_uri

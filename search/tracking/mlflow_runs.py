@@ -16,11 +16,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.tracking import MlflowClient
 
 from search.book import step_of
+from search.names import run_name
 from search.store import Store
 from search.tracking.base import DataCard, StudyCard
 from search.tracking.figures import write_trial_files
 from search.trials import State, Trial
-from trainer.config import flat, variant_name
+from trainer.config import flat
 from trainer.results import EpochResult
 
 UID = "autoclf.uid"
@@ -146,13 +147,6 @@ class MlflowRuns:
         else:
             self.client.update_run(shown.run_id, status=STATUS[trial.state])
         shown.state = trial.state
-
-
-def run_name(trial: Trial) -> str:
-    """Return a name that a person can tell apart in a list."""
-    model = variant_name("model", trial.config.model)
-    optimizer = variant_name("optimizer", trial.config.optimizer)
-    return f"#{trial.number} {model} {optimizer}"
 
 
 def open_client(uri: str, *, lock: Path) -> MlflowClient:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import yaml
@@ -42,12 +43,14 @@ def _draw_value(param: Param, rng: random.Random) -> Value:
     raise AssertionError(param)
 
 
-def _draw(space: SearchSpace, rng: random.Random) -> dict[str, Value]:
-    """Draw a value for each active parameter, in the order of declaration."""
+def _draw(
+    space: SearchSpace, rng: random.Random, fixed: Mapping[str, Value] = MappingProxyType({})
+) -> dict[str, Value]:
+    """Draw a value for each active parameter that is not fixed, in the order of declaration."""
     drawn: dict[str, Value] = {}
     for param in space.params:
         if param.is_active(drawn):
-            drawn[param.name] = _draw_value(param, rng)
+            drawn[param.name] = fixed[param.name] if param.name in fixed else _draw_value(param, rng)
     return drawn
 
 
@@ -67,5 +70,5 @@ def parameters() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def draw() -> Callable[[SearchSpace, random.Random], dict[str, Value]]:
+def draw() -> Callable[..., dict[str, Value]]:
     return _draw

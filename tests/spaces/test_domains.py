@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import Choice, Domain, Float, Integer, SpaceError, Value
@@ -201,6 +201,7 @@ def test_all_faults_of_a_range_are_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 4
 
 
+@settings(max_examples=40, deadline=None, database=None)
 @given(
     low=st.integers(-1000, 1000), steps=st.integers(1, 500), step=st.sampled_from([0.05, 0.1, 0.3, 1.0, 2.5])
 )

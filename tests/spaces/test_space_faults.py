@@ -38,11 +38,11 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("lr: {float: [0, x]}", "3: parameters.lr.float.1: must be a number, got 'x'."),
     (
         "lr: {float: [0]}",
-        "3: parameters.lr.float: must have at least 2 entries, got [0]. Write, for example, `float: [0.1, 0.9]`.",
+        "3: parameters.lr.float: has too few entries (at least 2), got [0]. Write, for example, `float: [0.1, 0.9]`.",
     ),
     (
         "lr: {float: [0, 1, 2]}",
-        "3: parameters.lr.float: must have at most 2 entries, got [0, 1, 2]. "
+        "3: parameters.lr.float: has too many entries (at most 2), got [0, 1, 2]. "
         "Write, for example, `float: [0.1, 0.9]`.",
     ),
     (
@@ -73,7 +73,7 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("f: {choice: []}", "3: parameters.f: choice: is empty: it must hold at least one option."),
     ("f: {choice: {}}", "3: parameters.f: choice: is empty: it must hold at least one option."),
     ("f: {choice: [a, b, a]}", "3: parameters.f: choice: 'a' is there twice: leave one out."),
-    ("f: {choice: [1, 1.0]}", "3: parameters.f: choice: 1 is there twice: leave one out."),
+    ("f: {choice: [1, 1.0]}", "3: parameters.f: choice: 1.0 is there twice: leave one out."),
     ("f: {choice: [a, .nan]}", "3: parameters.f.choice.1: must be a finite number, got nan."),
     ("f: {choice: [a, [b]]}", "3: parameters.f.choice.1: must be text, a number, true or false, got ['b']."),
     (
@@ -135,7 +135,7 @@ HEAD_FAULTS = [  # what stands above `parameters`; the one fault
     ("budget:\n  eta: 3", "1: budget.rungs: is missing. Write, for example, `rungs: [1, 3, 9]`."),
     (
         "budget: {rungs: []}",
-        "1: budget.rungs: must have at least 1 entries, got []. Write, for example, `rungs: [1, 3, 9]`.",
+        "1: budget.rungs: has too few entries (at least 1), got []. Write, for example, `rungs: [1, 3, 9]`.",
     ),
     ("budget: {rungs: 3}", "1: budget.rungs: must be a list, got 3. Write, for example, `rungs: [1, 3, 9]`."),
     ("budget:\n  rungs:\n    - 1\n    - 0", "4: budget.rungs.1: must be above 0, got 0."),
@@ -195,7 +195,7 @@ HEAD_FAULTS = [  # what stands above `parameters`; the one fault
         "2: baselines: must be a list, got {'lr': 1}. Write, for example, `baselines: [{optimizer.lr: 0.1}]`.",
     ),
     ("budget: {rungs: [1]}\nbaselines: [3]", "2: baselines.0: must be a mapping, got 3."),
-    ("budget: {rungs: [1]}\nbaselines: [{}]", "2: baselines.0: must have at least 1 entries, got {}."),
+    ("budget: {rungs: [1]}\nbaselines: [{}]", "2: baselines.0: has too few entries (at least 1), got {}."),
     ("budget: {rungs: [1]}\nbaselines: [{5: 3}]", "2: baselines.0.5: the key must be text, got 5."),
     (
         "budget: {rungs: [1]}\nbaselines: [{x: [3]}]",

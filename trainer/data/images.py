@@ -29,6 +29,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
 
+_TOO_LARGE = f"has more than {MAX_PIXELS // 1_000_000} million pixels, the most that are decoded"
 _BACKGROUND = (255, 255, 255)  # where an image is transparent
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -188,12 +189,12 @@ def _attempt(path: Path, work: Callable[[Image.Image], T]) -> T | BadImage:
                 return BadImage(path, "is empty")
             with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    return BadImage(path, _too_large(image.size))
+                    return BadImage(path, _TOO_LARGE)
                 return work(image)
     except UnidentifiedImageError:
         return BadImage(path, "is no JPEG, PNG, WebP, BMP, GIF or TIFF image")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return BadImage(path, _too_large())
+        return BadImage(path, _TOO_LARGE)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.strerror:  # the system says it, not the decoder
             return BadImage(path, f"cannot be read: {error.strerror}")
@@ -207,11 +208,6 @@ def _open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError("not a regular file")
     return open(descriptor, "rb")  # noqa: PTH123  -- it opens a descriptor, not a path
-
-
-def _too_large(size: tuple[int, int] | None = None) -> str:
-    measured = f"has {size[0]} x {size[1]} pixels" if size else "has far too many pixels"
-    return f"{measured}; at most {MAX_PIXELS // 1_000_000} million are decoded"
 
 
 def _from_grey(values: NDArray[np.generic]) -> Image.Image:

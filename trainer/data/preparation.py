@@ -7,6 +7,7 @@ be taken for it.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,18 +163,12 @@ def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progr
     check_images(bad, source=origin.name, num_images=num_images + len(material.unfit))
     _write_labels(folder, material, splits)
     describe(folder, source=origin.name, class_names=material.class_names)
-    _clear(scratch)
+    shutil.rmtree(scratch)
 
 
 def _write_labels(folder: Path, material: Material, splits: Mapping[SplitName, Selection]) -> None:
     for split, chosen in splits.items():
         write_labels(folder, split, material.parts[chosen.part].labels[chosen.numbers])
-
-
-def _clear(scratch: Path) -> None:
-    for path in scratch.iterdir():
-        path.unlink()
-    scratch.rmdir()
 
 
 def _whole(root: Path) -> DataSet | None:

@@ -44,7 +44,7 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The images of one split, shared by all processes that open it; they cannot be written."""
+    """The images of one split; processes that open it share its pages, and a write stays in the process."""
 
     images: Pixels  # (N, H, W, C), a memory map
     labels: NDArray[np.int64]  # (N,)
@@ -70,9 +70,9 @@ def load_data_set(root: Path) -> DataSet:
             raise DataError(f"{shown(root)} has layout {meta['schema']!r}, not {SCHEMA}: prepare it again.")
         _check_files(root, meta["files"])
         return _data_set(root, meta)
-    except FileNotFoundError as error:
+    except OSError as error:
         raise DataError(
-            f"No prepared data set in {shown(root)}: {shown(str(error.filename))} is missing."
+            f"No prepared data set in {shown(root)}: {shown(str(error.filename))}: {error.strerror}."
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
@@ -95,7 +95,8 @@ def open_split(data_set: DataSet, split: Literal["train", "val"]) -> Split:
 
 def read_split(data_set: DataSet, split: SplitName) -> Split:
     """Map any split; only this package calls it."""
-    images = np.load(data_set.root / images_file(split), mmap_mode="r", allow_pickle=False)
+    # Copied on write: torch takes the pages without complaint, and a stray write never reaches the file.
+    images = np.load(data_set.root / images_file(split), mmap_mode="c", allow_pickle=False)
     return Split(images, np.load(data_set.root / labels_file(split), allow_pickle=False).astype(np.int64))
 
 

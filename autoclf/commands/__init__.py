@@ -1,0 +1,1 @@
+"""Commands: each parses, calls, prints; there is nothing to test in them but that."""

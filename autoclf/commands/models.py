@@ -1,0 +1,44 @@
+"""`autoclf promote`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoclf.options import Storage, Store, TrackingUri, user_cache
+
+
+def promote(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    name: Annotated[str | None, typer.Option(metavar="MODEL", help="Else the study's name.")] = None,
+    alias: Annotated[str, typer.Option(help="That shall point at the new version.")] = "champion",
+    store: Store = Path("mlruns"),
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Register the best complete trial as a model that plain MLflow loads."""
+    from search.promotion import promote as register
+    from search.resume import request_of
+    from search.store import check_model_name
+
+    request = request_of(
+        study,
+        store=store,
+        storage=storage,
+        max_trials=None,
+        timeout_seconds=None,
+        workers=None,
+        cache=user_cache(),
+    )
+    done = register(
+        request,
+        tracking_uri=tracking_uri,
+        name=check_model_name(name or study),
+        alias=check_model_name(alias),
+    )
+    typer.echo(f"Registered trial {done.trial} of {study!r} as {done.name!r} version {done.version}.")
+    scores = f"validation accuracy {100 * done.val_accuracy:.2f} %"
+    if done.test is not None:
+        scores += f", test accuracy {100 * done.test.accuracy:.2f} %"
+    typer.echo(f"{scores}; the ONNX graph is within {done.largest_difference:.1g} of PyTorch.")
+    typer.echo(f"Load it anywhere with MLflow:  mlflow.onnx.load_model('models:/{done.name}@{done.alias}')")

@@ -1,0 +1,115 @@
+"""`autoclf search` and `autoclf resume`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autoclf.exits import INTERRUPTED
+from autoclf.options import DataDir, Json, Storage, Store, TrackingUri, seconds, user_cache
+
+if TYPE_CHECKING:
+    from search.request import Request
+
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        parser=seconds, metavar="TIME", help="Time limit, such as 90s, 30m or 2h.", show_default=False
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Jobs at once; measured if not given.", show_default=False),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Configurations in all, earlier runs included; else the space's.", show_default=False
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+
+
+def search(
+    space: Annotated[str, typer.Option(metavar="NAME|FILE", help="A preset, or a YAML file of your own.")],
+    trials: Trials = None,
+    timeout: Timeout = None,
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="Else the space's name.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="digits, cifar10, npz:FILE or folder:DIR.")
+    ] = None,
+    store: Store = Path("mlruns"),
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
+    data_dir: DataDir = Path("data"),
+    json: Json = False,
+) -> None:
+    """Search a space; the same command again resumes."""
+    from search.request import Request
+    from spaces import SpaceError, load_space
+
+    declared = load_space(space)
+    source = data or declared.data.source
+    if source is None:
+        raise SpaceError(
+            f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR"
+        )
+    request = Request(
+        space=declared,
+        space_text=declared.file.read_text(encoding="utf-8"),
+        study=study or declared.name,
+        source=source,
+        max_trials=trials or declared.budget.trials,
+        timeout_seconds=timeout,
+        store=store,
+        storage=storage,
+        tracking_uri=tracking_uri,
+        workers=workers,
+        device=device,
+        seed=seed,
+        data_dir=data_dir,
+        cache=user_cache(),
+    )
+    _run(request, as_json=json)
+
+
+def resume(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    trials: Trials = None,
+    timeout: Timeout = None,
+    store: Store = Path("mlruns"),
+    storage: Storage = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Go on with a search that was interrupted or killed, or give a finished one more trials."""
+    from search.resume import request_of
+
+    request = request_of(
+        study,
+        store=store,
+        storage=storage,
+        max_trials=trials,
+        timeout_seconds=timeout,
+        workers=workers,
+        cache=user_cache(),
+    )
+    _run(request, as_json=json)
+
+
+def _run(request: "Request", *, as_json: bool) -> None:
+    from autoclf.live import watcher
+    from autoclf.summary import print_json_summary, print_summary
+    from search.run import search as run_search
+
+    with watcher(request, as_json=as_json) as watch:
+        outcome = run_search(request, watch)
+    if as_json:
+        print_json_summary(outcome, request)
+    else:
+        print_summary(outcome, request)
+    if not outcome.is_finished:
+        raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,65 @@
+"""What `autoclf data inspect` prints."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from autoclf.tables import console
+from trainer.data import Inspection, prepare, sample_sheet
+
+MOST_BAD = 10  # unreadable files that are named
+BAR = 30  # characters of the longest bar
+
+
+def print_inspection(found: Inspection) -> None:
+    """Print classes, counts, sizes, unreadable files and copies."""
+    screen = console()
+    screen.print(_counts(found))
+    for line in _lines(found):
+        screen.print(line, soft_wrap=True, markup=False)
+
+
+def write_sheet(source: str, path: Path, *, cache: Path, data_dir: Path) -> None:
+    """Draw sample images of the training split into a PNG file."""
+    sample_sheet(prepare(source, cache=cache, data_dir=data_dir), path)
+
+
+def _counts(found: Inspection) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("class")
+    for split in found.counts:
+        table.add_column(split, justify="right")
+    table.add_column("")
+    totals = [sum(column) for column in zip(*found.counts.values(), strict=True)]
+    for label, name in enumerate(found.class_names):
+        counts = [f"{found.counts[split][label]:,}" for split in found.counts]
+        table.add_row(name, *counts, "█" * round(BAR * totals[label] / max([1, *totals])))
+    return table
+
+
+def _lines(found: Inspection) -> list[str]:
+    lines = [""]
+    if found.sizes is not None:
+        width, height = found.sizes.width, found.sizes.height
+        common = "x".join(map(str, found.sizes.most_common))
+        lines.append(
+            f"Sizes: width {width.min} to {width.max} (median {width.median}), height {height.min} to {height.max} "
+            f"(median {height.median}); most common {common} ({found.sizes.num_most_common:,} images)"
+        )
+    lines.append(f"Formats: {_tally(found.formats)}. Channels: {_tally(found.modes)}. Ignored: {found.num_ignored} files")
+    copies = found.copies
+    lines.append(
+        f"Exact copies: {copies.num_groups} groups, {copies.num_across_splits} of them across splits, "
+        f"{copies.num_across_classes} across classes"
+    )
+    if copies.num_across_splits:
+        lines.append("  Images that training and test share make the test worth less: remove them from one split.")
+    if found.unreadable:
+        lines.append(f"Unreadable: {len(found.unreadable)} files")
+        lines += [f"  {bad}" for bad in found.unreadable[:MOST_BAD]]
+    return lines
+
+
+def _tally(counts: object) -> str:
+    assert isinstance(counts, dict)
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

@@ -1,0 +1,169 @@
+"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere, JSON lines on demand."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.book import best_of
+from search.notices import Notice, Watch
+from search.request import Request
+from search.names import run_name
+from search.trials import State, Trial
+
+REFRESHES_A_SECOND = 4
+BAR_WIDTH = 24
+
+
+@contextmanager
+def watcher(request: Request, *, as_json: bool) -> Iterator[Watch]:
+    """Yield what the search shall tell; the display lasts as long as the block."""
+    if as_json:
+        yield _print_json
+        return
+    console = Console(stderr=False)
+    board = Board(request=request)
+    if not console.is_terminal:
+        yield lambda notice: _print_plain(board, notice)
+        return
+    with Live(board, console=console, refresh_per_second=REFRESHES_A_SECOND, transient=False) as live:
+
+        def show(notice: Notice) -> None:
+            board.note(notice)
+            line = plain_line(board, notice)
+            if line and notice.kind in ("complete", "failed", "measured"):
+                live.console.print(Text(line))
+
+        yield show
+
+
+@dataclass(slots=True)
+class Board:
+    """All that the display shows, kept up to date by notices."""
+
+    request: Request
+    trials: dict[int, Trial] = field(default_factory=dict)
+    progress: dict[int, tuple[float, float]] = field(default_factory=dict)  # epoch, images a second
+    phase: str = "Starting"
+    began: float = field(default_factory=time.monotonic)
+
+    def note(self, notice: Notice) -> None:
+        """Take note of an event."""
+        self.phase = _PHASES.get(notice.kind, self.phase)
+        if notice.kind == "decoding":
+            self.phase = f"Decoding images: {notice.values['done']:,} of {notice.values['total']:,}"
+        trial = notice.trial
+        if trial is None:
+            return
+        self.trials[trial.number] = trial
+        if notice.kind == "progress":
+            self.progress[trial.number] = (notice.values["epoch"], notice.values["images_per_second"])
+        elif trial.state is not State.RUNNING:
+            self.progress.pop(trial.number, None)
+
+    def best(self) -> Trial | None:
+        """Return the best trial so far."""
+        return best_of(list(self.trials.values()), self.request.space.objective.metric)
+
+    def counts(self) -> str:
+        """Return how many trials stand where, in words."""
+        counts = Counter(trial.state for trial in self.trials.values())
+        parts = [f"{counts[state]} {state.value}" for state in State if counts[state]]
+        return f"{len(self.trials)} of {self.request.max_trials} trials: {', '.join(parts) or 'none yet'}"
+
+    def time(self) -> str:
+        """Return the time spent, and what is left of a limit."""
+        spent = time.monotonic() - self.began
+        limit = self.request.timeout_seconds
+        left = f", {clock(max(0.0, limit - spent))} left" if limit else ""
+        return f"{clock(spent)}{left}"
+
+    def __rich__(self) -> RenderableType:
+        """Draw the board."""
+        running = [t for t in self.trials.values() if t.state is State.RUNNING]
+        if not running:
+            return Group(Text(f"{self.phase} ...", style="dim"), self._footer())
+        table = Table(box=None, padding=(0, 1), pad_edge=False)
+        for heading in ("trial", "", "epoch", "val accuracy", "images/s"):
+            table.add_column(heading, header_style="dim")
+        for trial in running:
+            table.add_row(*self._row(trial))
+        return Group(table, self._footer())
+
+    def _row(self, trial: Trial) -> tuple[RenderableType, ...]:
+        epochs = self.request.space.budget.epochs
+        epoch, rate = self.progress.get(trial.number, (trial.epoch, 0.0))
+        last = f"{100 * trial.results[-1].val_accuracy:.2f} %" if trial.results else "-"
+        bar = ProgressBar(total=epochs, completed=epoch, width=BAR_WIDTH)
+        speed = f"{rate:,.0f}" if rate else "-"
+        return run_name(trial), bar, f"{epoch:.2f} / {epochs:g}", last, speed
+
+    def _footer(self) -> Text:
+        best = self.best()
+        shown = f"best {100 * best.results[-1].val_accuracy:.2f} % ({run_name(best)})" if best else "no result yet"
+        return Text(f"{shown}   {self.counts()}   {self.time()}", style="bold")
+
+
+def plain_line(board: Board, notice: Notice) -> str:
+    """Return a notice as a line for a log, or nothing for one that would only fill it."""
+    trial = notice.trial
+    match notice.kind:
+        case "measured":
+            plan = notice.values
+            rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in plan["images_per_second"].items())
+            return (
+                f"Measured on {plan['device']} in {plan['precision']}: {plan['workers']} jobs at once with "
+                f"{plan['threads']} threads each; images/s of a job: {rates}"
+            )
+        case "preparing" | "measuring" | "testing":
+            return f"{_PHASES[notice.kind]} ..."
+        case "epoch" if trial:
+            last = trial.results[-1]
+            return (
+                f"{run_name(trial)}: epoch {last.epoch:g}, val accuracy {100 * last.val_accuracy:.2f} %, "
+                f"val loss {last.val_loss:.4f}, {last.images_per_second:,.0f} images/s"
+            )
+        case "complete" | "paused" if trial:
+            return f"{run_name(trial)}: {notice.kind} at epoch {trial.epoch:g}. {board.counts()}"
+        case "failed" if trial:
+            return f"{run_name(trial)}: failed ({trial.reason}): {trial.message.splitlines()[0]}"
+        case "died" if trial:
+            return f"{run_name(trial)}: its worker died ({notice.values['code']})"
+        case _:
+            return ""
+
+
+def clock(seconds: float) -> str:
+    """Return a length of time as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+_PHASES = {
+    "preparing": "Preparing the data",
+    "measuring": "Measuring this machine",
+    "search": "Searching",
+    "testing": "Scoring the winner on the test split",
+}
+
+
+def _print_plain(board: Board, notice: Notice) -> None:
+    board.note(notice)
+    line = plain_line(board, notice)
+    if line:
+        print(f"[{clock(time.monotonic() - board.began)}] {line}", flush=True)  # noqa: T201
+
+
+def _print_json(notice: Notice) -> None:
+    sys.stdout.write(json.dumps(notice.record()) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,46 @@
+"""Options that several commands share, and how their texts are read."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Directory that holds everything.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Database of the studies, if not the store's.", show_default=False),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri", metavar="URI", help="MLflow tracking, if not the store's.", show_default=False
+    ),
+]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+
+
+def seconds(text: str) -> float:
+    """Read a length of time such as 90s, 30m or 2h; a bare number is seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if not found or not float(found[1]) > 0:
+        raise typer.BadParameter(f"{text!r} is no length of time. Write 90s, 30m or 2h.")
+    return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def user_cache() -> Path:
+    """Return the directory for decoded data sets, where this system keeps such things."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "autoclf"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "autoclf"

@@ -1,0 +1,94 @@
+"""What a search leaves on the screen when it ends: leaderboard, best configuration, where it is, what to do next."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from autoclf.live import clock
+from autoclf.tables import console, drawn
+from search.leaderboard import leaderboard
+from search.names import run_name
+from search.request import Request
+from search.run import Outcome
+from trainer.config import JobConfig, flat
+
+ROWS = 10
+SHORT_COLUMNS = [
+    "rank", "trial", "state", "val_accuracy", "epochs", "model", "optimizer", "lr", "batch_size", "train_seconds",
+]  # fmt: skip
+
+
+def print_summary(outcome: Outcome, request: Request) -> None:
+    """Print how a search ended, for a person."""
+    screen = console()
+    table = leaderboard(outcome.trials, request.space.objective.metric)
+    screen.print()
+    screen.print(drawn(table[SHORT_COLUMNS].head(ROWS)))
+    if outcome.winner is not None:
+        screen.print(f"\n[bold]Best: trial {run_name(outcome.winner)}[/bold]")
+        for path, value in changed_settings(outcome.winner.config).items():
+            screen.print(f"  {path}: {value}")
+    for line in _closing_lines(outcome, request):
+        screen.print(line, soft_wrap=True)
+
+
+def print_json_summary(outcome: Outcome, request: Request) -> None:
+    """Print how a search ended, as the last JSON line."""
+    winner = outcome.winner
+    record = {
+        "event": "outcome",
+        "study": outcome.study,
+        "finished": outcome.is_finished,
+        "trials": len(outcome.trials),
+        "winner": winner.number if winner else None,
+        "config": flat(winner.config) if winner else None,
+        "metrics": winner.results[-1].metrics() if winner else None,
+        "test": asdict(outcome.test) if outcome.test else None,
+        "seconds": outcome.seconds,
+        "training_seconds": outcome.training_seconds,
+        "workers": outcome.workers,
+        "tracking": dict(outcome.tracking),
+        "not_uploaded": outcome.num_not_uploaded,
+    }
+    sys.stdout.write(json.dumps(record) + "\n")
+
+
+def changed_settings(config: JobConfig) -> Mapping[str, object]:
+    """Return the settings of a job that a person would name: not the machine's, and none that is off."""
+    hidden = ("runtime.", "data")
+    return {p: v for p, v in flat(config).items() if not p.startswith(hidden) and v not in (0, 0.0, "none")}
+
+
+def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
+    test = outcome.test
+    share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
+    lines = [""]
+    if test is not None:
+        lines.append(f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before.")
+        if test.readings > 1:
+            lines.append(
+                f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
+            )
+    lines.append(
+        f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
+    )
+    if outcome.num_not_uploaded:
+        lines.append(
+            f"{outcome.num_not_uploaded} looks could not be shown to the tracking store; "
+            f"they are kept: autoclf resume {outcome.study}"
+        )
+    store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
+    if outcome.tracking.get("winner_run"):
+        run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
+        lines.append(f"MLflow run of the best: {run}")
+    lines.append("")
+    if not outcome.is_finished:
+        return [*lines, f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
+    return [
+        *lines,
+        "Next:",
+        f"  autoclf ui{store}                         compare the trials in MLflow and the Optuna dashboard",
+        f"  autoclf promote {outcome.study}{store}        register the best model as its champion",
+        f"  autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}   search on",
+    ]

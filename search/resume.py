@@ -1,0 +1,49 @@
+"""From the name of a study back to the request that it was made with."""
+
+from pathlib import Path
+
+from search.errors import StudyError
+from search.request import Request
+from search.storage import open_storage
+from search.store import check_study_name, open_existing_store
+from search.study import load_study
+from spaces import parse_space
+
+
+def request_of(
+    name: str,
+    *,
+    store: Path,
+    storage: str | None,
+    max_trials: int | None,
+    timeout_seconds: float | None,
+    workers: int | None,
+    cache: Path,
+) -> Request:
+    """Return the request of a study as it remembers it, with what is said anew.
+
+    Raises:
+        StudyError: If there is no such study, or it was never searched by autoclf.
+    """
+    opened = open_existing_store(store)
+    study = load_study(open_storage(storage or opened.study_url, read_only=True), check_study_name(name))
+    known = study.attributes
+    if "autoclf.space" not in known or "autoclf.source" not in known:
+        raise StudyError(f"Study {name!r} was not made by `autoclf search`; there is nothing to resume.")
+    text = known["autoclf.space_text"]
+    return Request(
+        space=parse_space(text, file=Path(f"{known['autoclf.space_name']}.yaml")),
+        space_text=text,
+        study=name,
+        source=known["autoclf.source"],
+        max_trials=max_trials or known["autoclf.max_trials"],
+        timeout_seconds=timeout_seconds,
+        store=store,
+        storage=storage,
+        tracking_uri=known["autoclf.tracking_uri"],
+        workers=workers,
+        device=known["autoclf.device"],
+        seed=known["autoclf.seed"],
+        data_dir=Path(known["autoclf.data_dir"]),
+        cache=cache,
+    )

@@ -1,0 +1,103 @@
+"""The MLflow UI and the Optuna dashboard as two processes of their own, on the loopback address."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from search.errors import StudyError
+from search.storage import hide_password
+from search.tracking.environment import SWITCHES
+
+HOST = "127.0.0.1"
+START_SECONDS = 90.0  # that a server may take; MLflow's first start on a busy machine takes long
+STOP_SECONDS = 10.0
+
+
+def serve(
+    *,
+    tracking_uri: str,
+    study_url: str,
+    artifacts: Path,
+    mlflow_port: int,
+    dashboard_port: int,
+    say: Callable[[str], None],
+) -> None:
+    """Start both, print their addresses when they answer, and stop both at Ctrl-C or when one ends.
+
+    Raises:
+        StudyError: If a port is taken, or a server does not start.
+    """
+    for port, option in ((mlflow_port, "--mlflow-port"), (dashboard_port, "--dashboard-port")):
+        _check_free(port, option)
+    commands = {
+        "Optuna dashboard": (dashboard_port, _dashboard(study_url, dashboard_port)),
+        "MLflow": (mlflow_port, _mlflow(tracking_uri, artifacts, mlflow_port)),
+    }
+    if tracking_uri.startswith("http"):
+        del commands["MLflow"]
+        say(f"MLflow            {hide_password(tracking_uri)}")
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for name, (port, command) in commands.items():
+            started.append(_start(command))
+            _wait_until_open(port, started[-1], name)
+            say(f"{name:17} http://{HOST}:{port}")
+        say("Ctrl-C stops both.")
+        while all(process.poll() is None for process in started):
+            time.sleep(0.3)
+    except KeyboardInterrupt:
+        say("Stopped.")
+    finally:
+        _stop(started)
+
+
+def _mlflow(tracking_uri: str, artifacts: Path, port: int) -> Sequence[str]:
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    return [*command, "--backend-store-uri", tracking_uri, "--default-artifact-root", artifacts.as_uri()]
+
+
+def _dashboard(study_url: str, port: int) -> Sequence[str]:
+    return [sys.executable, "-m", "search.dashboard", study_url, HOST, str(port)]
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a server in a process group of its own, so that Ctrl-C reaches it through us alone."""
+    environment = {**SWITCHES, **os.environ}
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def _check_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise StudyError(f"Port {port} is in use. Choose another with {option}.") from None
+
+
+def _wait_until_open(port: int, process: subprocess.Popen[bytes], name: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+            return
+        time.sleep(0.2)
+    raise StudyError(f"{name} did not start on port {port}; `autoclf doctor` looks for the reason.")
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

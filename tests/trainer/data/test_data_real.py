@@ -1,0 +1,58 @@
+"""On the real data sets; skipped where they are not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_samples import prepared
+
+from trainer.data import Copies, inspect, open_split, prepare
+from trainer.data.store import moments
+
+
+def there(path: Path) -> Path:
+    if not path.exists():
+        pytest.skip(f"{path} is absent.")
+    return path
+
+
+def test_ants_and_bees_get_a_test_split(real_data: Path, tmp_path: Path) -> None:
+    data_set = prepared(f"folder:{there(real_data / 'hymenoptera')}", tmp_path)
+
+    assert data_set.class_names == ("ants", "bees")
+    assert (data_set.num_train, data_set.num_val, data_set.num_test) == (196, 153, 49)
+
+
+def test_the_gif_among_the_ants_is_read(real_data: Path, tmp_path: Path) -> None:
+    found = inspect(f"folder:{there(real_data / 'hymenoptera')}", cache=tmp_path, data_dir=tmp_path)
+
+    assert found.formats == {"JPEG": 397, "GIF": 1}
+    assert found.counts == {"train": (124, 121), "val": (70, 83)}
+    assert found.unreadable == ()
+
+
+def test_the_leaks_of_the_chest_images_are_found(real_data: Path, tmp_path: Path) -> None:
+    found = inspect(f"folder:{there(real_data / 'chest_xray')}", cache=tmp_path, data_dir=tmp_path)
+
+    assert found.copies == Copies(num_groups=26, num_across_splits=11, num_across_classes=0)
+    assert found.modes == {"RGB": 1301, "L": 357}
+    assert found.counts["test"] == (44, 150)
+
+
+def test_the_chest_images_keep_their_splits(real_data: Path, tmp_path: Path) -> None:
+    data_set = prepared(f"folder:{there(real_data / 'chest_xray')}", tmp_path, image_size=16)
+
+    assert (data_set.num_train, data_set.num_val, data_set.num_test) == (1266, 198, 194)
+
+
+def test_cifar10_is_as_published(real_data: Path, tmp_path: Path) -> None:
+    there(real_data / "cifar10.npz")
+
+    data_set = prepare("cifar10", cache=tmp_path, data_dir=real_data, allow_download=False)
+
+    assert (data_set.num_train, data_set.num_val, data_set.num_test) == (45_000, 5_000, 10_000)
+    assert np.bincount(open_split(data_set, "val").labels).tolist() == [500] * 10
+    val_mean = moments(open_split(data_set, "val").images).mean
+    assert np.allclose(
+        0.9 * np.array(data_set.mean) + 0.1 * np.array(val_mean), [0.4914, 0.4822, 0.4465], atol=1e-4
+    )

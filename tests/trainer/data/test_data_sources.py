@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from trainer.data import Cifar10, Digits, Folder, Npz, Source, parse_source
+from trainer.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("digits", Digits()),
+        ("cifar10", Cifar10()),
+        ("npz:some/file.npz", Npz(Path("some/file.npz"))),
+        ("npz:C:odd.npz", Npz(Path("C:odd.npz"))),
+        ("folder:/images", Folder(Path("/images"))),
+        ("folder:~/images", Folder(Path.home() / "images")),
+    ],
+)
+def test_a_source_is_read_as_it_is_written(text: str, source: Source) -> None:
+    assert parse_source(text) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("cifar", "Did you mean 'cifar10'"),
+        ("digit", "Did you mean 'digits'"),
+        ("folders:/images", "Did you mean 'folder:'"),
+        ("images.npz", "Write npz:images.npz"),
+        ("npz:", "npz:FILE"),
+        ("folder:", "folder:DIR"),
+        ("", "A source is digits, cifar10, npz:FILE or folder:DIR"),
+        ("\0", "A source is digits"),
+        ("mnist", "No data source is called 'mnist'"),
+    ],
+)
+def test_what_is_no_source_is_answered_with_the_forms(text: str, remedy: str) -> None:
+    with pytest.raises(DataError, match=remedy):
+        parse_source(text)
+
+
+def test_the_bare_name_of_a_folder_is_answered_with_how_to_write_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"It is a folder: write folder:{tmp_path}"):
+        parse_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["digits", "cifar10", "npz:a.npz", "folder:b"])
+def test_a_source_prints_as_it_is_written(text: str) -> None:
+    assert str(parse_source(text)) == text

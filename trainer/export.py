@@ -1,0 +1,66 @@
+"""A trained job as one ONNX graph that takes bytes and gives probabilities.
+
+Shapes: N images, H W pixels, C channels, K classes.
+"""
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from trainer.config import JobConfig
+from trainer.data import DataSet
+from trainer.models import build_model
+
+INPUT = "images"
+OUTPUT = "probabilities"
+LARGEST_BATCH = 4096
+EXAMPLES = 2  # images that the graph is traced with; one would fix the batch size
+
+
+class Servable(nn.Module):
+    """A classifier with its preprocessing: uint8 images (N, H, W, C) to probabilities (N, K).
+
+    Resizing is left to the caller: the images have the size that the model was trained on.
+    """
+
+    def __init__(self, model: nn.Module, data_set: DataSet) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(data_set.mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(data_set.std).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise, classify, and turn logits into probabilities."""
+        pixels = images.permute(0, 3, 1, 2).float() / 255
+        logits: Tensor = self.model((pixels - self.mean) / self.std)
+        return logits.softmax(dim=1)
+
+
+def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servable:
+    """Build the classifier of a trained job from its safetensors file, in eval mode, on the processor."""
+    model = build_model(
+        config.model, image_shape=data_set.image_shape, num_classes=len(data_set.class_names), seed=0
+    )
+    model.load_state_dict(safetensors.torch.load_file(weights))
+    return Servable(model, data_set).eval()
+
+
+def export_onnx(servable: Servable, data_set: DataSet, path: Path) -> None:
+    """Write one ONNX file, weights inside, that takes any batch size."""
+    examples = torch.zeros((EXAMPLES, *data_set.image_shape), dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    torch.onnx.export(
+        servable,
+        (examples,),
+        path,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: batch},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
