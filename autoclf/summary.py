@@ -28,7 +28,7 @@ def print_summary(outcome: Outcome, request: Request) -> None:
     if outcome.winner is not None:
         screen.print(f"\n[bold]Best: trial {run_name(outcome.winner)}[/bold]")
         for path, value in changed_settings(outcome.winner.config).items():
-            screen.print(f"  {path}: {value}")
+            screen.print(f"  {path}: {value:.4g}" if isinstance(value, float) else f"  {path}: {value}")
     for line in _closing_lines(outcome, request):
         screen.print(line, soft_wrap=True)
 
@@ -81,7 +81,7 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
     if outcome.tracking.get("winner_run"):
         run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
-        lines.append(f"MLflow run of the best: {run}")
+        lines.append(f"The best in MLflow, while `autoclf ui` runs: http://127.0.0.1:5000{run}")
     lines.append("")
     if not outcome.is_finished:
         return [*lines, f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]

@@ -17,6 +17,7 @@ from search.store import Store
 from search.tracking.base import DataCard, StudyCard
 from search.trials import State, Trial, score
 from trainer.data import DataSet
+from trainer.jobfiles import WEIGHTS
 
 NUM_WEIGHTS_KEPT = 3  # complete trials whose weights go to the tracking store
 PACKAGES = ("autoclf", "torch", "torchvision", "timm", "optuna", "mlflow", "numpy")
@@ -104,7 +105,7 @@ def _weights(
     complete = [trial for trial in trials if trial.state is State.COMPLETE]
     complete.sort(key=lambda trial: -score(trial.results[-1], objective))
     for trial in complete[:NUM_WEIGHTS_KEPT]:
-        path = store.job(study, trial.number) / "weights.safetensors"
+        path = store.job(study, trial.number) / WEIGHTS
         if path.exists():
             yield trial.number, path
 

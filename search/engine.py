@@ -15,6 +15,7 @@ from search.sampling import Sampler
 from search.schedulers import Action, Finish, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.trials import State
 from trainer.crashpoints import crash_point
+from trainer.jobfiles import remove_state
 from trainer.orders import TrainOrder
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, StepResult, Stopped, to_record
 
@@ -156,6 +157,8 @@ class Engine:
 
     def _end(self, number: int, state: State, *, reason: str = "", message: str = "") -> None:
         trial = self.book.end(number, state, reason=reason, message=message)
+        if state is not State.COMPLETE:
+            remove_state(self.book.store.job(self.book.name, number))
         values = trial.results[-1].metrics() if trial.results else {}
         self._tell(state.value, number, reason=reason, message=message, **values)
 

@@ -19,8 +19,8 @@ from search.study import load_study
 from search.tracking.environment import set_switches
 from search.trials import State, Trial
 from trainer.data import DataSet, open_split
+from trainer.jobfiles import WEIGHTS
 
-WEIGHTS = "weights.safetensors"
 TOLERANCE = 1e-3  # largest difference of a probability between PyTorch and the exported graph
 NUM_CHECKED = 64  # validation images that both are tried on
 PACKAGES = ["onnxruntime", "numpy"]  # that the registered model needs
@@ -168,6 +168,7 @@ def _register(graph: Path, uri: str, version: _Version, *, lock: Path) -> str:
         signature=_signature(version.data_set),
         input_example=np.array(open_split(version.data_set, "val").images[:2]),
         save_as_external_data=False,
+        onnx_execution_providers=["CPUExecutionProvider"],
         pip_requirements=PACKAGES,
         metadata={"class_names": list(version.data_set.class_names)},
     )

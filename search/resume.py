@@ -40,7 +40,7 @@ def request_of(
         timeout_seconds=timeout_seconds,
         store=store,
         storage=storage,
-        tracking_uri=known["autoclf.tracking_uri"],
+        tracking_uri=known.get("autoclf.tracking_uri"),
         workers=workers,
         device=known["autoclf.device"],
         seed=known["autoclf.seed"],

@@ -13,10 +13,9 @@ import torch
 
 from trainer.errors import CheckpointError
 from trainer.files import write_bytes
+from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
 
 MAGIC = b"autoclf1"
-CURRENT = "checkpoint.pt"
-PREVIOUS = "checkpoint.previous.pt"
 
 
 def save_checkpoint(directory: Path, content: dict[str, Any]) -> None:
@@ -28,11 +27,11 @@ def save_checkpoint(directory: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getvalue()
-    incoming = directory / "checkpoint.incoming.pt"
+    incoming = directory / INCOMING_CHECKPOINT
     write_bytes(incoming, MAGIC + hashlib.sha256(payload).digest() + payload)
-    if (directory / CURRENT).exists():
-        (directory / CURRENT).replace(directory / PREVIOUS)
-    incoming.replace(directory / CURRENT)
+    if (directory / CHECKPOINT).exists():
+        (directory / CHECKPOINT).replace(directory / PREVIOUS_CHECKPOINT)
+    incoming.replace(directory / CHECKPOINT)
 
 
 def load_checkpoint(directory: Path, *, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
@@ -43,7 +42,7 @@ def load_checkpoint(directory: Path, *, fingerprint: str, device: torch.device) 
         fingerprint: Of the job's config, as `content["fingerprint"]` holds it.
         device: Where its tensors shall lie.
     """
-    for name in ("checkpoint.incoming.pt", CURRENT, PREVIOUS):
+    for name in (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT):
         try:
             content = read_checkpoint(directory / name, device=device)
         except (CheckpointError, FileNotFoundError):
@@ -71,8 +70,3 @@ def read_checkpoint(path: Path, *, device: torch.device) -> dict[str, Any]:
         raise CheckpointError(f"{path} holds no checkpoint: {error}") from error
     return content
 
-
-def remove_checkpoints(directory: Path) -> None:
-    """Delete the checkpoints of a job that nobody will go on with."""
-    for name in ("checkpoint.incoming.pt", CURRENT, PREVIOUS):
-        (directory / name).unlink(missing_ok=True)

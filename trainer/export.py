@@ -3,6 +3,7 @@
 Shapes: N images, H W pixels, C channels, K classes.
 """
 
+import warnings
 from pathlib import Path
 
 import safetensors.torch
@@ -53,14 +54,16 @@ def export_onnx(servable: Servable, data_set: DataSet, path: Path) -> None:
     """Write one ONNX file, weights inside, that takes any batch size."""
     examples = torch.zeros((EXAMPLES, *data_set.image_shape), dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    torch.onnx.export(
-        servable,
-        (examples,),
-        path,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes=({0: batch},),
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter to its own authors
+        torch.onnx.export(
+            servable,
+            (examples,),
+            path,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: batch},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )

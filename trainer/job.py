@@ -27,15 +27,13 @@ from trainer.devices import resolve_device
 from trainer.errors import CheckpointError, ConfigError, DataError, Diverged
 from trainer.evaluate import score
 from trainer.files import replacing, write_bytes
+from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
 from trainer.loop import Scored, predict_split, steps_in_epoch, train
 from trainer.measure import measure
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
 from trainer.state import TrainState, begin, restore, scored_model, to_checkpoint
 
-PREDICTIONS = "predictions.npz"
-WEIGHTS = "weights.safetensors"
-TEST_PREDICTIONS = "test_predictions.npz"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_STEP_EVENTS = 0.5
 

@@ -41,4 +41,4 @@ def promote(
     if done.test is not None:
         scores += f", test accuracy {100 * done.test.accuracy:.2f} %"
     typer.echo(f"{scores}; the ONNX graph is within {done.largest_difference:.1g} of PyTorch.")
-    typer.echo(f"Load it anywhere with MLflow:  mlflow.onnx.load_model('models:/{done.name}@{done.alias}')")
+    typer.echo(f"Load it anywhere with MLflow:  mlflow.pyfunc.load_model('models:/{done.name}@{done.alias}')")

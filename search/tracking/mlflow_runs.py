@@ -22,6 +22,7 @@ from search.tracking.base import DataCard, StudyCard
 from search.tracking.figures import write_trial_files
 from search.trials import State, Trial
 from trainer.config import flat
+from trainer.jobfiles import PREDICTIONS
 from trainer.results import EpochResult
 
 UID = "autoclf.uid"
@@ -76,7 +77,7 @@ class MlflowRuns:
     def show_files(self, trial: Trial) -> None:
         """Draw the trial's figures and upload them with its reports."""
         shown = self._shown[trial.number]
-        predictions = self.store.job(self.name, trial.number) / "predictions.npz"
+        predictions = self.store.job(self.name, trial.number) / PREDICTIONS
         with tempfile.TemporaryDirectory() as folder:
             write_trial_files(
                 Path(folder), trial, predictions=predictions, class_names=self.class_names

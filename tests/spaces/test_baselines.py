@@ -89,7 +89,8 @@ BASELINE_FAULTS = [
     ),
     (
         "{optimizer.lr: 0.1}",
-        "optimizer.lr: belongs to `optimizer: sgd` or `optimizer: adamw`: add `optimizer: sgd` to this baseline.",
+        "optimizer.lr: belongs to `optimizer: sgd` or `optimizer: adamw`: "
+        "add `optimizer: sgd` to this baseline.",
     ),
     (
         "{optimizer: sgd, optimizer.nesterov.damping: 0.5}",

@@ -21,15 +21,15 @@ CONFLICTS = [
     ),
     (
         "optimizer: {choice: [sgd, adamw]}\noptimizer.lr: 0.1",
-        "4: parameters.optimizer.lr: `optimizer.lr` is set here and `optimizer` on line 3: `optimizer` has a "
-        "value, so it cannot also hold `optimizer.lr`. Leave one out, or put `optimizer.lr` under an option: "
-        "optimizer: {choice: {...}}.",
+        "4: parameters.optimizer.lr: `optimizer.lr` is set here and `optimizer` on line 3: `optimizer` has "
+        "a value, so it cannot also hold `optimizer.lr`. Leave one out, or put `optimizer.lr` under an "
+        "option: optimizer: {choice: {...}}.",
     ),
     (
         "optimizer.sgd.lr: {float: [0, 1]}\noptimizer: sgd",
-        "4: parameters.optimizer: `optimizer` is set here and `optimizer.sgd.lr` on line 3: `optimizer` has a "
-        "value, so it cannot also hold `optimizer.sgd.lr`. Leave one out, or put `optimizer.sgd.lr` under an "
-        "option: optimizer: {choice: {...}}.",
+        "4: parameters.optimizer: `optimizer` is set here and `optimizer.sgd.lr` on line 3: `optimizer` has "
+        "a value, so it cannot also hold `optimizer.sgd.lr`. Leave one out, or put `optimizer.sgd.lr` under "
+        "an option: optimizer: {choice: {...}}.",
     ),
     (
         "optimizer: {choice: {sgd: {lr: {float: [0, 1]}, a.b: 1, a: {b: 2}}}}",

@@ -21,16 +21,26 @@ MAPPING = "must be a mapping with keys such as `budget` and `parameters`"
         ("# nothing but a remark", f"1: {MAPPING}, got nothing."),
         ("cifar10", f"1: {MAPPING}, got 'cifar10'."),
         ("- a\n- b", f"1: {MAPPING}, got a list."),
-        ("a: [1, 2\nb: 3", "2: column 2: is not YAML: while parsing a flow sequence expected ',' or ']', but got ':'."),
-        ("a: 1\n\tb: 2", "2: column 1: is not YAML: while scanning for the next token found character '\\t' that cannot start any token."),
+        (
+            "a: [1, 2\nb: 3",
+            "2: column 2: is not YAML: while parsing a flow sequence expected ',' or ']', but got ':'.",
+        ),
+        (
+            "a: 1\n\tb: 2",
+            "2: column 1: is not YAML: while scanning for the next token "
+            "found character '\\t' that cannot start any token.",
+        ),
         ("a: *nowhere", "1: column 4: is not YAML: found undefined alias 'nowhere'."),
-        ("a: 1\n---\nb: 2", "2: column 1: is not YAML: expected a single document in the stream but found another document."),
+        (
+            "a: 1\n---\nb: 2",
+            "2: column 1: is not YAML: expected a single document in the stream but found another document.",
+        ),
         ("a: 1\nb: \x00", "2: is not YAML: the character '\\x00' is not allowed."),
         ("a: &x [*x]", f"1: a{'.0' * 32}: {TOO_LARGE}"),
         ("a: " + "[" * 1000, f"1: {TOO_LARGE}"),
         ("a: [" + "1, " * 10_001 + "]", f"1: {TOO_LARGE}"),
     ],
-)  # fmt: skip
+)
 def test_text_that_is_no_mapping_in_yaml_is_refused(text: str, message: str, faults: Faults) -> None:
     assert faults(text) == [f"my.yaml:{message}"]
 

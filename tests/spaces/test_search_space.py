@@ -1,4 +1,4 @@
-"""The loaded space as a value: what is active, what a job gets, how many there are, what its fingerprint covers."""
+"""The loaded space as a value: what is active, what a job gets, what its fingerprint covers."""
 
 import dataclasses
 import math
@@ -234,6 +234,7 @@ def test_a_fingerprint_is_sixteen_hexadecimal_digits(space: SearchSpace) -> None
         ("for tests", "other words"),
         ("trials: 9", "trials: 10"),
         ("name: small", "name: other"),
+        ("step: 0.01", "step: 0.01, log: false"),
         ("rungs: [0.5, 2]", "rungs: [0.5, 2.0]"),
         ("{model: vit, optimizer: adamw,", "{optimizer: adamw, model: vit,"),
         (
@@ -259,7 +260,6 @@ def test_what_does_not_decide_the_search_leaves_the_fingerprint(
         ("eta: 2", "eta: 3"),
         ("[1e-4, 1e-2], log: true", "[1e-4, 2e-2], log: true"),
         ("[1e-4, 1e-2], log: true", "[1e-4, 1e-2]"),
-        ("step: 0.01", "step: 0.01, log: false"),
         ("[256, 512, 1000]", "[512, 256, 1000]"),
         ("depth: 2", "depth: 3"),
         ("vit: {}", "vit: {depth: 2}"),
@@ -273,7 +273,7 @@ def test_what_decides_the_search_changes_the_fingerprint(
 ) -> None:
     changed = parse(SPACE.replace(old, new))
 
-    assert (changed.fingerprint != space.fingerprint) == (old != "step: 0.01")
+    assert changed.fingerprint != space.fingerprint
 
 
 # Any space ---------------------------------------------------------------------------------------------------
@@ -361,11 +361,9 @@ def test_a_space_names_each_parameter_once(content: Mapping[str, object], parse:
 
 @QUICK
 @given(text=st.text(max_size=200))
-def test_any_text_is_read_or_refused_in_words(text: str) -> None:
-    try:
+def test_any_random_text_is_refused_in_words(text: str) -> None:
+    with pytest.raises(SpaceError, match=r"^my\.yaml:"):
         parse_space(text, file=Path("my.yaml"))
-    except SpaceError as error:
-        assert str(error).startswith("my.yaml:")
 
 
 def test_a_space_can_be_narrowed_in_code(space: SearchSpace) -> None:

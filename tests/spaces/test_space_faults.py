@@ -38,7 +38,8 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("lr: {float: [0, x]}", "3: parameters.lr.float.1: must be a number, got 'x'."),
     (
         "lr: {float: [0]}",
-        "3: parameters.lr.float: has too few entries (at least 2), got [0]. Write, for example, `float: [0.1, 0.9]`.",
+        "3: parameters.lr.float: has too few entries (at least 2), got [0]. "
+        "Write, for example, `float: [0.1, 0.9]`.",
     ),
     (
         "lr: {float: [0, 1, 2]}",
@@ -78,7 +79,8 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("f: {choice: [a, [b]]}", "3: parameters.f.choice.1: must be text, a number, true or false, got ['b']."),
     (
         "f: {choice: 3}",
-        "3: parameters.f.choice: must be a list of options, or a mapping from options to their settings, got 3. "
+        "3: parameters.f.choice: must be a list of options, or a mapping from options to their settings, "
+        "got 3. "
         "Write, for example, `choice: [a, b]`.",
     ),
     (
@@ -94,7 +96,8 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("lr: [0.1, 1]", f"3: parameters.lr: a list is not a setting, got [0.1, 1]. {TO_SEARCH}"),
     (
         "lr: {choices: [0.1, 1]}",
-        f"3: parameters.lr.choices: a list is not a setting, got [0.1, 1]. {TO_SEARCH} Did you mean 'choice'?",
+        f"3: parameters.lr.choices: a list is not a setting, got [0.1, 1]. {TO_SEARCH} "
+        "Did you mean 'choice'?",
     ),
     ("lr:", "3: parameters.lr: has no value. Write one, or {} for an option without parameters of its own."),
     ("lr: .inf", "3: parameters.lr: must be a finite number, got inf."),
@@ -192,7 +195,8 @@ HEAD_FAULTS = [  # what stands above `parameters`; the one fault
     ("budget: {rungs: [1]}\nabout: 3", "2: about: must be text, got 3."),
     (
         "budget: {rungs: [1]}\nbaselines: {lr: 1}",
-        "2: baselines: must be a list, got {'lr': 1}. Write, for example, `baselines: [{optimizer.lr: 0.1}]`.",
+        "2: baselines: must be a list, got {'lr': 1}. "
+        "Write, for example, `baselines: [{optimizer.lr: 0.1}]`.",
     ),
     ("budget: {rungs: [1]}\nbaselines: [3]", "2: baselines.0: must be a mapping, got 3."),
     ("budget: {rungs: [1]}\nbaselines: [{}]", "2: baselines.0: has too few entries (at least 1), got {}."),

@@ -1,11 +1,11 @@
-"""The JSON schema that editors use: it accepts what the loader accepts, and most of what it refuses it refuses.
+"""The JSON schema that editors use accepts what the loader accepts, and refuses most of what it refuses.
 
-Checked by a small validator of its own for the words that the schema uses; it knows no others.
+Checked by a small validator for the words that the schema uses; it knows no others.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,7 +13,9 @@ import yaml
 
 from spaces import json_schema, preset_names, preset_text
 
-TYPES = {
+Schema = Mapping[str, Any]
+
+TYPES: Mapping[str, type | tuple[type, ...]] = {
     "object": dict,
     "array": list,
     "string": str,
@@ -26,75 +28,64 @@ REMARKS = {"$schema", "$defs", "title", "description", "default", "examples"}
 SMALL = {"budget": {"rungs": [1, 3]}, "parameters": {"x": {"int": [0, 1]}}}
 
 
-def _is_valid(value: Any, schema: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
+def _has_type(value: object, name: str) -> bool:
+    return name == "boolean" if isinstance(value, bool) else isinstance(value, TYPES[name])
+
+
+LIMITS: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {  # word: of which type, what it demands
+    "pattern": ("string", lambda value, limit: bool(re.search(limit, value))),
+    "minLength": ("string", lambda value, limit: len(value) >= limit),
+    "maxLength": ("string", lambda value, limit: len(value) <= limit),
+    "minItems": ("array", lambda value, limit: len(value) >= limit),
+    "maxItems": ("array", lambda value, limit: len(value) <= limit),
+    "minProperties": ("object", lambda value, limit: len(value) >= limit),
+    "minimum": ("number", lambda value, limit: value >= limit),
+    "maximum": ("number", lambda value, limit: value <= limit),
+    "exclusiveMinimum": ("number", lambda value, limit: value > limit),
+    "exclusiveMaximum": ("number", lambda value, limit: value < limit),
+    "required": ("object", lambda value, limit: set(limit) <= set(value)),
+}
+NESTED: Mapping[str, tuple[str, Callable[[Any, Any, Schema], bool]]] = {
+    "items": ("array", lambda value, sub, top: all(_is_valid(item, sub, top) for item in value)),
+    "propertyNames": ("object", lambda value, sub, top: all(_is_valid(key, sub, top) for key in value)),
+}
+LOGIC: Mapping[str, Callable[[Any, Any, Schema], bool]] = {
+    "$ref": lambda value, name, top: _is_valid(value, top["$defs"][name.removeprefix("#/$defs/")], top),
+    "type": lambda value, kinds, _: any(
+        _has_type(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)
+    ),
+    "enum": lambda value, options, _: value in options,
+    "not": lambda value, sub, top: not _is_valid(value, sub, top),
+    "anyOf": lambda value, subs, top: any(_is_valid(value, sub, top) for sub in subs),
+    "oneOf": lambda value, subs, top: sum(_is_valid(value, sub, top) for sub in subs) == 1,
+}
+MEMBERS = {"properties", "patternProperties", "additionalProperties"}
+
+
+def _is_valid(value: Any, schema: Schema, top: Schema) -> bool:
+    unknown = set(schema) - set(LIMITS) - set(NESTED) - set(LOGIC) - MEMBERS - REMARKS
+    assert not unknown, f"the schema uses {unknown}, which this validator does not know"
     return all(_checks(value, schema, top))
 
 
-def _has_type(value: object, name: str) -> bool:
-    if isinstance(value, bool):
-        return name == "boolean"
-    return isinstance(value, TYPES[name])
+def _checks(value: Any, schema: Schema, top: Schema) -> Iterator[bool]:
+    yield from (check(value, schema[word], top) for word, check in LOGIC.items() if word in schema)
+    for word, (kind, demand) in LIMITS.items():
+        yield word not in schema or not _has_type(value, kind) or demand(value, schema[word])
+    for word, (kind, inner) in NESTED.items():
+        yield word not in schema or not _has_type(value, kind) or inner(value, schema[word], top)
+    if isinstance(value, dict) and MEMBERS & set(schema):
+        yield from (_is_member(key, item, schema, top) for key, item in value.items())
 
 
-def _checks(value: Any, schema: Mapping[str, Any], top: Mapping[str, Any]) -> Iterator[bool]:
-    for word, limit in schema.items():
-        match word:
-            case "$ref":
-                yield _is_valid(value, top["$defs"][limit.removeprefix("#/$defs/")], top)
-            case "type":
-                yield any(_has_type(value, name) for name in ([limit] if isinstance(limit, str) else limit))
-            case "enum":
-                yield value in limit
-            case "not":
-                yield not _is_valid(value, limit, top)
-            case "anyOf":
-                yield any(_is_valid(value, option, top) for option in limit)
-            case "oneOf":
-                yield sum(_is_valid(value, option, top) for option in limit) == 1
-            case "pattern":
-                yield not isinstance(value, str) or bool(re.search(limit, value))
-            case "minLength":
-                yield not isinstance(value, str) or len(value) >= limit
-            case "maxLength":
-                yield not isinstance(value, str) or len(value) <= limit
-            case "minItems":
-                yield not isinstance(value, list) or len(value) >= limit
-            case "maxItems":
-                yield not isinstance(value, list) or len(value) <= limit
-            case "minProperties":
-                yield not isinstance(value, dict) or len(value) >= limit
-            case "minimum":
-                yield not _has_type(value, "number") or value >= limit
-            case "maximum":
-                yield not _has_type(value, "number") or value <= limit
-            case "exclusiveMinimum":
-                yield not _has_type(value, "number") or value > limit
-            case "exclusiveMaximum":
-                yield not _has_type(value, "number") or value < limit
-            case "required":
-                yield not isinstance(value, dict) or set(limit) <= set(value)
-            case "items":
-                yield not isinstance(value, list) or all(_is_valid(item, limit, top) for item in value)
-            case "propertyNames":
-                yield not isinstance(value, dict) or all(_is_valid(key, limit, top) for key in value)
-            case "properties" | "patternProperties" | "additionalProperties":
-                yield not isinstance(value, dict) or all(_members(value, schema, word, top))
-            case _:
-                assert word in REMARKS, f"the schema uses {word!r}, which this validator does not know"
-
-
-def _members(
-    value: Mapping[str, Any], schema: Mapping[str, Any], word: str, top: Mapping[str, Any]
-) -> Iterator[bool]:
-    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for key, item in value.items():
-        matching = [sub for pattern, sub in patterns.items() if re.search(pattern, key)]
-        if word == "properties" and key in named:
-            yield _is_valid(item, named[key], top)
-        if word == "patternProperties":
-            yield all(_is_valid(item, sub, top) for sub in matching)
-        if word == "additionalProperties" and key not in named and not matching:
-            yield schema[word] is not False and _is_valid(item, schema[word], top)
+def _is_member(key: str, item: Any, schema: Schema, top: Schema) -> bool:
+    patterns = schema.get("patternProperties", {})
+    applying = [sub for pattern, sub in patterns.items() if re.search(pattern, key)]
+    applying += [schema["properties"][key]] if key in schema.get("properties", {}) else []
+    rest = schema.get("additionalProperties", True)
+    if not applying and isinstance(rest, bool):
+        return rest
+    return all(_is_valid(item, sub, top) for sub in applying or [rest])
 
 
 @pytest.fixture(scope="module")

@@ -163,8 +163,11 @@ def bit_flipped(path: Path) -> None:
 
 
 def header_beyond_the_data(path: Path) -> None:
-    content = write_npz(path, {"x_train": noise(0, (30, 6, 5)), "y_train": np.arange(30) % 3}).read_bytes()
-    path.write_bytes(content.replace(b"(30, 6, 5)", b"(90, 6, 5)"))
+    with zipfile.ZipFile(write_npz(path, arrays())) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, packed in content.items():
+            archive.writestr(name, packed.replace(b"(30, 6, 5)", b"(90, 6, 5)"))
 
 
 def no_array_inside(path: Path) -> None:
@@ -210,7 +213,7 @@ def test_a_file_with_less_than_it_declares_is_refused(tmp_path: Path) -> None:
         (not_a_zip, "is no .npz file, or a damaged one"),
         (truncated, "is no .npz file, or a damaged one"),
         (bit_flipped, "Bad CRC-32"),
-        (header_beyond_the_data, "Bad CRC-32|claims .* bytes and has"),
+        (header_beyond_the_data, "x_train.npy claims 2828 bytes and has 1028: it is damaged"),
         (no_array_inside, "cannot be read: the magic string is not correct"),
     ],
 )

@@ -1,0 +1,16 @@
+"""What lies in the directory of a job, by name; torch-free, so that a driver can look and tidy up."""
+
+from pathlib import Path
+
+CHECKPOINT = "checkpoint.pt"
+PREVIOUS_CHECKPOINT = "checkpoint.previous.pt"
+INCOMING_CHECKPOINT = "checkpoint.incoming.pt"  # whole, and about to take the place of the newest
+PREDICTIONS = "predictions.npz"  # of the validation split: logits (N, K), labels (N,)
+TEST_PREDICTIONS = "test_predictions.npz"
+WEIGHTS = "weights.safetensors"
+
+
+def remove_state(directory: Path) -> None:
+    """Delete checkpoints and weights of a job that nobody will go on with; its predictions stay."""
+    for name in (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS):
+        (directory / name).unlink(missing_ok=True)
