@@ -24,11 +24,10 @@ class BaselineReader:
         found: list[Baseline] = []
         for position, entry in enumerate(entries):
             where: Where = ("baselines", position)
-            baseline = self._baseline(entry, where)
-            if baseline in found:
-                line = self.document.place(("baselines", found.index(baseline))).line
+            if (first := entries.index(entry)) < position:
+                line = self.document.place(("baselines", first)).line
                 self._note(where, f"is the same as the baseline on line {line}: leave one out.")
-            found.append(baseline)
+            found.append(self._baseline(entry, where))
         return tuple(found)
 
     def _baseline(self, entry: Mapping[str, Value], where: Where) -> Baseline:

@@ -17,16 +17,12 @@ from spaces.errors import LONGEST_SHOWN, Fault, SpaceError, did_you_mean, refusa
 MAX_BYTES = 1_000_000
 MAX_VALUES = 10_000
 MAX_DEPTH = 32
-TOO_LARGE = (
-    f"holds more than {MAX_VALUES:,} values (aliases count each time), or more than {MAX_DEPTH} levels"
-)
+TOO_LARGE = f"holds over {MAX_VALUES:,} values (aliases count each time), or over {MAX_DEPTH} levels"
 
 Where = tuple[str | int, ...]  # the keys and list positions that lead to a value
 
 TAG = "tag:yaml.org,2002:"
-PLAIN_SCALARS: tuple[
-    tuple[str, str, str], ...
-] = (  # tag, what it looks like, with which characters it begins
+PLAIN_SCALARS = (  # tag, what it looks like, with which characters it begins
     ("null", r"~|null|Null|NULL|", "~nN"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9]{1,18}", "-+0123456789"),
@@ -246,7 +242,7 @@ class _Reader:
 
 def _joined(path: str, key: object) -> str:
     name = written(key)
-    name = name if name.isprintable() and len(name) <= LONGEST_SHOWN else shown(key)
+    name = name if len(name) <= LONGEST_SHOWN else shown(key)
     return f"{path}.{name}" if path else name
 
 

@@ -36,9 +36,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def written(value: object) -> str:
-    """Return a value as one writes it in a file, without quotes: `true`, `0.5`, `sgd`."""
+    """Return a value as one writes it in a file: `true`, `0.5`, `sgd`; in quotes only if it must be."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and not value.isprintable():
+        return repr(value)
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 

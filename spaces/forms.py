@@ -33,7 +33,7 @@ NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
 LONGEST_NAME = 64  # characters
 DOMAIN_WORDS = ("float", "int", "choice")
 
-# Pydantic puts the tag of a chosen form into the place of an error; no key of a file begins with a null byte.
+# Pydantic puts the tag of a chosen form into the place of an error; no key that is allowed looks like one.
 FLOAT, INT, CHOICE = "\0float", "\0int", "\0choice"
 GROUP, VALUE, LIST, MAPPING = "\0group", "\0value", "\0list", "\0mapping"
 DATA, OBJECTIVE = "\0data", "\0objective"
@@ -78,20 +78,11 @@ def _kind_of_setting(value: object) -> str | None:
     return {0: GROUP, 1: f"\0{words[0] if words else ''}"}.get(len(words))
 
 
-def _kind_of_options(value: object) -> str | None:
-    return _kind(value, {list: LIST, dict: MAPPING})
-
-
-def _kind_of_data(value: object) -> str | None:
-    return _kind(value, {str: VALUE, dict: DATA})
-
-
-def _kind_of_objective(value: object) -> str | None:
-    return _kind(value, {str: VALUE, dict: OBJECTIVE})
-
-
-def _kind(value: object, tags: Mapping[type, str]) -> str | None:
-    return tags.get(type(value))
+def _by_type(tags: Mapping[type, str], *, expected: str) -> Discriminator:
+    """Choose between forms by the type of what the file holds; `expected` is said of any other type."""
+    return Discriminator(
+        lambda value: tags.get(type(value)), custom_error_type="kind", custom_error_message=expected
+    )
 
 
 def _increasing(rungs: list[float]) -> list[float]:
@@ -236,10 +227,9 @@ class ChoiceForm(BaseModel):
 
     listed: Annotated[
         Annotated[list[Scalar], Tag(LIST)] | Annotated[dict[Scalar, Group], Tag(MAPPING)],
-        Discriminator(
-            _kind_of_options,
-            custom_error_type="options",
-            custom_error_message="must be a list of options, or a mapping from options to their settings",
+        _by_type(
+            {list: LIST, dict: MAPPING},
+            expected="must be a list of options, or a mapping from options to their settings",
         ),
     ] = Field(alias="choice", examples=[["a", "b"]])
 
@@ -253,7 +243,7 @@ class ChoiceForm(BaseModel):
         return Choice(options=tuple(self.listed))
 
     def groups(self) -> dict[Value, Group]:
-        """Return the settings that come with each option, for those that bring any."""
+        """Return the settings that come with each option; a plain list has none."""
         return self.listed if isinstance(self.listed, dict) else {}
 
 
@@ -265,7 +255,7 @@ Setting = Annotated[
     | Annotated[Group, Tag(GROUP)],
     Discriminator(
         _kind_of_setting,
-        custom_error_type="domain",
+        custom_error_type="kind",
         custom_error_message="must have exactly one of `float`, `int` and `choice`",
     ),
 ]
@@ -282,18 +272,16 @@ class SpaceForm(BaseModel):
     about: str = Field("", description="One or two sentences.")
     data: Annotated[
         Annotated[str, Field(min_length=1), Tag(VALUE)] | Annotated[DataForm, Tag(DATA)],
-        Discriminator(
-            _kind_of_data,
-            custom_error_type="data",
-            custom_error_message="must be the name of a data set, a folder, or a mapping with `source`",
+        _by_type(
+            {str: VALUE, dict: DATA},
+            expected="must be the name of a data set, a folder, or a mapping with `source`",
         ),
     ] = Field(default_factory=DataForm)
     objective: Annotated[
         Annotated[Metric, Tag(VALUE)] | Annotated[ObjectiveForm, Tag(OBJECTIVE)],
-        Discriminator(
-            _kind_of_objective,
-            custom_error_type="objective",
-            custom_error_message="must be the name of a metric, or a mapping with `metric`",
+        _by_type(
+            {str: VALUE, dict: OBJECTIVE},
+            expected="must be the name of a metric, or a mapping with `metric`",
         ),
     ] = Field(default_factory=ObjectiveForm)
     budget: BudgetForm = Field(examples=[{"rungs": [1, 3, 9]}])
@@ -310,11 +298,9 @@ class SpaceForm(BaseModel):
 
     def objective_spec(self) -> Objective:
         """Return what the space optimises."""
-        return (
-            self.objective.spec()
-            if isinstance(self.objective, ObjectiveForm)
-            else Objective(metric=self.objective)
-        )
+        if isinstance(self.objective, ObjectiveForm):
+            return self.objective.spec()
+        return Objective(metric=self.objective)
 
 
 Group.model_rebuild()

@@ -12,6 +12,7 @@ from torch import Tensor
 from trainer.data import DataSet, Split
 from trainer.seeds import derive
 
+LEAST_STD = 1 / 255  # one grey level: a constant channel has none
 DEVICE_SHARE = 0.25  # of the device's free memory that the images may fill
 
 
@@ -52,7 +53,7 @@ def load_images(split: Split, data_set: DataSet, device: torch.device) -> Images
     if device.type == "cuda" and pixels.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         pixels, labels = pixels.to(device), labels.to(device)
     mean = torch.tensor(data_set.mean, device=device).view(-1, 1, 1)
-    std = torch.tensor(data_set.std, device=device).view(-1, 1, 1)
+    std = torch.tensor(data_set.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
     return Images(pixels, labels, mean, std)
 
 

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from trainer.batches import LEAST_STD
 from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.models import build_model
@@ -32,7 +33,7 @@ class Servable(nn.Module):
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(data_set.mean).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(data_set.std).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(data_set.std).clamp(min=LEAST_STD).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise, classify, and turn logits into probabilities."""

@@ -10,7 +10,7 @@ Faults = Callable[[str], list[str]]
 Parse = Callable[[str], SearchSpace]
 Text = Callable[[str], str]
 
-TOO_LARGE = "holds more than 10,000 values (aliases count each time), or more than 32 levels."
+TOO_LARGE = "holds over 10,000 values (aliases count each time), or over 32 levels."
 MAPPING = "must be a mapping with keys such as `budget` and `parameters`"
 
 

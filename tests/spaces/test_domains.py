@@ -96,6 +96,7 @@ def test_a_fitting_value_takes_the_type_that_the_domain_holds(
         (WIDTH, "0.5 | 1"),
         (NESTEROV, "true | false"),
         (MIXED, "none | 2 | 0.5"),
+        (Choice(options=("a\nb", "c")), r"'a\nb' | c"),
     ],
 )
 def test_a_domain_prints_as_a_person_would_write_it(domain: Domain, text: str) -> None:

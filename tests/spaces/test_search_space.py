@@ -276,7 +276,7 @@ def test_what_decides_the_search_changes_the_fingerprint(
     assert changed.fingerprint != space.fingerprint
 
 
-# Any space ---------------------------------------------------------------------------------------------------
+# Any space ----------------------------------------------------------------------------------------------
 
 QUICK = settings(max_examples=12, deadline=None, database=None)
 KEYS = st.sampled_from(["lr", "width", "depth", "flip_x", "a", "b-c"])

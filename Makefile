@@ -1,0 +1,37 @@
+# Everything that autoclf needs to be set up, tried and tested. `make demo` is the place to begin.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-all check bench clean
+
+install: $(STAMP)  ## make .venv and install autoclf into it
+
+demo: $(STAMP)  ## install, search the handwritten digits, show what was found
+	$(BIN)/autoclf search --space digits --data-dir data
+
+test: $(STAMP)  ## the tests that take seconds
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)  ## those and the slow ones: kills, full searches, statistics
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: $(STAMP)  ## what a commit must pass beside the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(STAMP)  ## every number that the README claims
+	$(BIN)/python -m benchmarks.training_speed
+
+clean:  ## remove the environment; stores and data stay
+	rm -rf $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("autoclf needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
