@@ -40,7 +40,7 @@ def watcher(request: Request, *, as_json: bool) -> Iterator[Watch]:
         def show(notice: Notice) -> None:
             board.note(notice)
             line = plain_line(board, notice)
-            if line and notice.kind in ("complete", "failed", "measured"):
+            if line and notice.kind in ("complete", "failed", "measured", "crowded"):
                 live.console.print(Text(line))
 
         yield show
@@ -124,6 +124,9 @@ def plain_line(board: Board, notice: Notice) -> str:
                 f"Measured on {plan['device']} in {plan['precision']}: {plan['workers']} jobs at once with "
                 f"{plan['threads']} threads each; images/s of a job: {rates}"
             )
+        case "crowded":
+            cores = notice.values["cores"]
+            return f"Note: {notice.values['workers']} workers share {cores} cores; each gets a part of one."
         case "preparing" | "measuring" | "testing":
             return f"{_PHASES[notice.kind]} ..."
         case "epoch" if trial:

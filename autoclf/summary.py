@@ -56,8 +56,8 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
 
 def changed_settings(config: JobConfig) -> Mapping[str, object]:
     """Return the settings of a job that a person would name: not the machine's, and none that is off."""
-    hidden = ("runtime.", "data")
-    return {p: v for p, v in flat(config).items() if not p.startswith(hidden) and v not in (0, 0.0, "none")}
+    hidden = ("runtime.", "data", "augment.randaugment_magnitude" if not config.augment.randaugment_ops else "data")
+    return {p: v for p, v in flat(config).items() if not p.startswith(hidden) and v not in (0, "none")}
 
 
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:

@@ -135,7 +135,7 @@ class Engine:
         after = self.book.record(number, to_record(event))
         match event:
             case Started():
-                self._tell("started", number, epoch=event.epoch, ready_seconds=event.ready_seconds)
+                self._tell("started", number, epoch=event.epoch, pid=event.pid, ready_seconds=event.ready_seconds)
             case EpochResult() if after.results != before.results:  # not one that the checkpoint sent again
                 self._tell("epoch", number, **event.metrics())
             case Reached() if event.epoch >= self.book.space.budget.epochs:

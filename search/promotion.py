@@ -18,6 +18,7 @@ from search.store import Store
 from search.study import load_study
 from search.tracking.environment import set_switches
 from search.trials import State, Trial
+from trainer.crashpoints import crash_point
 from trainer.data import DataSet, open_split
 from trainer.jobfiles import WEIGHTS
 
@@ -193,6 +194,7 @@ def _set_alias(client: Any, logged: Any, run_id: str, version: _Version) -> str:
     made = client.create_model_version(
         version.name, logged.model_uri, run_id=run_id, tags=version.tags(), model_id=logged.model_id
     )
+    crash_point("in_promotion")
     client.set_registered_model_alias(version.name, version.alias, made.version)
     champion = client.get_model_version_by_alias(version.name, version.alias)
     assert champion.version == made.version, "the alias was set under the lock"

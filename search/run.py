@@ -13,19 +13,19 @@ from typing import Any
 from search.book import Book, best_of
 from search.cards import data_card, study_card
 from search.engine import Engine
-from search.executors import LocalExecutor
+from search.executors.local import LocalExecutor, load_server
 from search.finish import TestReading, read_test_split
 from search.jobs import build_job, check_space
 from search.lease import Lease
 from search.notices import Notice, Watch
-from search.plan import Plan, make_plan
+from search.plan import Plan, make_plan, num_cores
 from search.request import Request
 from search.sampling import Sampler
 from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store
 from search.study import Study, claim, create_study
-from search.tracking.connect import connect
+from search.tracking.connect import connect, warm_up
 from search.tracking.uploader import Uploader
 from search.trials import Trial
 from spaces import Value
@@ -66,6 +66,8 @@ def search(request: Request, watch: Watch) -> Outcome:
     study = create_study(storage, name, request.space.objective.metric)
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
+    warm_up(store, request.tracking_uri)
+    load_server()
     with Lease(study, directory), _interruptions() as interruption:
         data = prepare_data(request, watch)
         claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
@@ -143,6 +145,8 @@ def _remember(study: Study, request: Request) -> None:
 
 def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
     """Return the study's plan; it is measured where the study has none."""
+    if request.workers and request.workers > num_cores():
+        watch(Notice(kind="crowded", values={"workers": request.workers, "cores": num_cores()}))
     known = study.attributes.get("autoclf.plan")
     if known is not None:
         plan = Plan(**known)

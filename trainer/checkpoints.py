@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from trainer.crashpoints import crash_point
 from trainer.errors import CheckpointError
 from trainer.files import write_bytes
 from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
@@ -29,9 +30,11 @@ def save_checkpoint(directory: Path, content: dict[str, Any]) -> None:
     payload = buffer.getvalue()
     incoming = directory / INCOMING_CHECKPOINT
     write_bytes(incoming, MAGIC + hashlib.sha256(payload).digest() + payload)
+    crash_point("in_checkpoint_write")
     if (directory / CHECKPOINT).exists():
         (directory / CHECKPOINT).replace(directory / PREVIOUS_CHECKPOINT)
     incoming.replace(directory / CHECKPOINT)
+    crash_point("after_checkpoint")
 
 
 def load_checkpoint(directory: Path, *, fingerprint: str, device: torch.device) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from trainer.augment import augment_images, mix, soft_targets
 from trainer.batches import Images, batch_indices
 from trainer.config import JobConfig
+from trainer.crashpoints import crash_point
 from trainer.devices import DTYPES
 from trainer.errors import Diverged
 from trainer.evaluate import predict, score
@@ -73,6 +74,7 @@ def train(
         )
         for indices in order[position : position + last - state.step]:
             _timed_step(state, config, train_images, indices)
+            crash_point("mid_epoch")
             if state.step < last and state.step % steps:
                 yield _progress(state, steps)
         epoch_done = until if state.step == last else state.step / steps

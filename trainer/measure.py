@@ -72,9 +72,9 @@ def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tup
         try:
             rate = _rate(config, images, order, portion=portion)
         except RuntimeError as error:
-            if best and "memory" in str(error):
-                break
-            raise
+            if "memory" not in str(error):
+                raise
+            return best or portion, best_rate  # its trials will fail and say why; the others can go on
         if rate > GAIN * best_rate or not best:
             best, best_rate = portion, rate
         elif config.runtime.device == "cpu":

@@ -8,6 +8,7 @@ import multiprocessing
 import queue
 import threading
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
@@ -18,13 +19,18 @@ from trainer.results import from_record
 WORKER = "search.executors.worker"
 
 
+def load_server() -> None:
+    """Start the server that workers are forked from; it loads torch while the caller does something else."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload([WORKER])
+    forkserver.ensure_running()
+
+
 class LocalExecutor:
     """One process a job, at most `num_slots` at once."""
 
     def __init__(self, num_slots: int) -> None:
         self._num_slots = num_slots
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([WORKER])
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, tuple[ForkServerProcess, Connection]] = {}
 
@@ -41,6 +47,7 @@ class LocalExecutor:
     def start(self, job: int, order: Order) -> None:
         """Fork a process for a job."""
         assert job not in self._running, f"job {job} runs already"
+        load_server()
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(order, theirs), name=f"job-{job}", daemon=True)
         process.start()

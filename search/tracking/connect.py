@@ -1,6 +1,8 @@
 """From a store and an address to the runs of a study; imports MLflow, so the uploader's thread calls it."""
 
 import logging
+from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from search.store import Store
@@ -8,20 +10,39 @@ from search.tracking.base import DataCard
 from search.tracking.environment import set_switches
 
 if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
     from search.tracking.mlflow_runs import MlflowRuns
+
+
+def open_tracking(store: Store, tracking_uri: str | None) -> "MlflowClient":
+    """Load MLflow, which takes seconds, and open the tracking store; a new one is made, which takes more."""
+    set_switches()
+    from search.tracking.mlflow_runs import open_client
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return open_client(tracking_uri or store.tracking_uri, lock=store.root / "mlflow.lock")
+
+
+def warm_up(store: Store, tracking_uri: str | None) -> None:
+    """Do the slow part of `connect` ahead of time, in a thread; whatever goes wrong shows when it is needed."""
+
+    def try_to_open() -> None:
+        with suppress(Exception):
+            open_tracking(store, tracking_uri)
+
+    Thread(target=try_to_open, name="warm-up", daemon=True).start()
 
 
 def connect(
     store: Store, tracking_uri: str | None, study: str, uid: str, data: DataCard, class_names: tuple[str, ...]
 ) -> "MlflowRuns":
     """Open the tracking store, and find or make the experiment and the run of a study."""
-    set_switches()
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    from search.tracking.mlflow_runs import MlflowRuns, open_client, open_experiment, open_study_run
-
     uri = tracking_uri or store.tracking_uri
-    client = open_client(uri, lock=store.root / "mlflow.lock")
+    client = open_tracking(store, tracking_uri)
+    from search.tracking.mlflow_runs import MlflowRuns, open_experiment, open_study_run
+
     artifacts = None if uri.startswith("http") else store.artifacts / study
     experiment_id = open_experiment(client, study, artifacts=artifacts)
     return MlflowRuns(

@@ -22,6 +22,7 @@ from search.tracking.base import DataCard, StudyCard
 from search.tracking.figures import write_trial_files
 from search.trials import State, Trial
 from trainer.config import flat
+from trainer.crashpoints import crash_point
 from trainer.jobfiles import PREDICTIONS
 from trainer.results import EpochResult
 
@@ -82,6 +83,7 @@ class MlflowRuns:
             write_trial_files(
                 Path(folder), trial, predictions=predictions, class_names=self.class_names
             )
+            crash_point("in_artifact_upload")
             self.client.log_artifacts(shown.run_id, folder)
         shown.epoch_of_files = trial.reached[-1]
 
@@ -128,6 +130,7 @@ class MlflowRuns:
                     "autoclf.state": trial.state.value,
                 },
             )
+            crash_point("after_mlflow_run")
         params = [Param(path, str(value)) for path, value in flat(trial.config).items()]
         self.client.log_batch(run.info.run_id, params=params)
         log_data(self.client, run.info.run_id, self.data, context="training")

@@ -1,0 +1,84 @@
+"""One check of all the books of a store: logs, study database, tracking store, files."""
+
+from collections import Counter
+from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from optuna.trial import TrialState
+
+from search.book import best_of, step_of
+from search.storage import open_storage
+from search.store import Store
+from search.study import load_study
+from search.trials import State, Trial
+from trainer.config import flat
+
+FINISHED = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
+TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
+
+
+def assert_books_agree(root: Path, study: str, *, num_trials: int) -> list[Trial]:
+    """Check a finished study in every place that tells of it; return its trials."""
+    store = Store(root)
+    trials = store.trials(study)
+    assert [trial.number for trial in trials] == list(range(num_trials)), "numbers are gapless"
+    assert all(trial.state.is_over for trial in trials), "every trial has ended"
+    _assert_logs_are_sound(trials)
+    _assert_study_agrees(store, study, trials)
+    _assert_tracking_agrees(store, study, trials)
+    _assert_nothing_is_left_behind(store, study, trials)
+    return trials
+
+
+def _assert_logs_are_sound(trials: list[Trial]) -> None:
+    assert len({trial.uid for trial in trials}) == len(trials)
+    for trial in trials:
+        steps = [result.step for result in trial.results]
+        assert steps == sorted(set(steps)), f"trial {trial.number} counts a step twice"
+
+
+def _assert_study_agrees(store: Store, study: str, trials: list[Trial]) -> None:
+    frozen = load_study(open_storage(store.study_url), study).trials()
+    assert [f.state for f in frozen] == [TOLD[trial.state] for trial in trials]
+    for trial, found in zip(trials, frozen, strict=True):
+        told = {step_of(result.epoch): result.val_accuracy for result in trial.results}
+        assert found.intermediate_values == told
+        assert dict(found.params) == dict(trial.params)
+        if trial.state is State.COMPLETE:
+            assert found.value == trial.results[-1].val_accuracy
+
+
+def _assert_tracking_agrees(store: Store, study: str, trials: list[Trial]) -> None:
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    kinds = Counter(run.data.tags["autoclf.kind"] for run in runs)
+    assert kinds == {"study": 1, "trial": len(trials)}
+    by_number = {int(r.data.tags["autoclf.trial"]): r for r in runs if r.data.tags["autoclf.kind"] == "trial"}
+    for trial in trials:
+        _assert_run_shows(client, by_number[trial.number], trial)
+    (parent,) = (run for run in runs if run.data.tags["autoclf.kind"] == "study")
+    assert parent.info.status == "FINISHED"
+    best = best_of(trials, "val/accuracy")
+    assert parent.data.tags.get("autoclf.winner") == (str(best.number) if best else None)
+    if best is not None:
+        assert parent.data.metrics["best/val/accuracy"] == best.results[-1].val_accuracy
+
+
+def _assert_run_shows(client: MlflowClient, run: Run, trial: Trial) -> None:
+    assert run.info.status == FINISHED[trial.state], f"run of trial {trial.number}"
+    assert run.data.tags["autoclf.state"] == trial.state.value
+    assert run.data.params == {path: str(value) for path, value in flat(trial.config).items()}
+    history = client.get_metric_history(run.info.run_id, "val/accuracy") if trial.results else []
+    shown = sorted((metric.step, metric.value) for metric in history)
+    assert shown == sorted((step_of(result.epoch), result.val_accuracy) for result in trial.results)
+
+
+def _assert_nothing_is_left_behind(store: Store, study: str, trials: list[Trial]) -> None:
+    for trial in trials:
+        names = {path.name for path in store.job(study, trial.number).iterdir()}
+        assert not [name for name in names if name.startswith(".") or "incoming" in name], names
+        if trial.state is not State.COMPLETE:
+            assert not names & {"checkpoint.pt", "checkpoint.previous.pt", "weights.safetensors"}, names

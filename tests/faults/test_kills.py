@@ -1,0 +1,158 @@
+"""Processes killed for real, and one check of all the books afterwards. Numbers as in docs/faults.md."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from search.store import Store
+from search.trials import State
+from tests.books import assert_books_agree
+from tests.command import Desk, is_alive, make_desk, wait_until_gone
+
+pytestmark = pytest.mark.slow
+
+SEARCH = ("search", "--space", "tiny.yaml", "--trials", "4")
+DRIVER_POINTS = (
+    "after_ask", "after_log", "after_start", "before_tell", "after_tell", "after_mlflow_run", "in_artifact_upload",
+)  # fmt: skip
+WORKER_POINTS = ("mid_epoch", "in_checkpoint_write", "after_checkpoint")
+
+
+def results_of(desk: Desk) -> dict[int, list[tuple[float, float, float]]]:
+    """Return what decides, by trial: epochs, training losses, validation losses."""
+    trials = Store(desk.store).trials("tiny")
+    return {t.number: [(r.epoch, r.train_loss, r.val_loss) for r in t.results] for t in trials}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> dict[int, list[tuple[float, float, float]]]:
+    """What the search finds when nothing goes wrong, one job at a time."""
+    desk = make_desk(tmp_path_factory.mktemp("undisturbed"), template=template)
+    with desk.started(*SEARCH, "--workers", "1") as running:
+        running.finish()
+    return results_of(desk)
+
+
+def test_f1_and_f40_a_killed_worker_is_replaced_and_nothing_changes(
+    desk: Desk, undisturbed: dict[int, list[tuple[float, float, float]]]
+) -> None:
+    with desk.started(*SEARCH, "--workers", "1") as running:
+        os.kill(running.wait_for("started", trial=1)["pid"], signal.SIGKILL)
+        died = running.wait_for("died", trial=1)
+        running.finish()
+
+    assert died["code"] == -signal.SIGKILL
+    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert trials[1].deaths == 1
+    assert results_of(desk) == undisturbed, "bit for bit"
+
+
+@pytest.mark.parametrize("point", DRIVER_POINTS)
+def test_f2_a_driver_killed_at_any_point_leaves_a_study_that_goes_on(
+    desk: Desk, point: str, undisturbed: dict[int, list[tuple[float, float, float]]]
+) -> None:
+    marker = desk.root / "crashed"
+    killed = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert marker.exists()
+
+    resumed = desk.run("resume", "tiny", "--workers", "1")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert results_of(desk) == undisturbed, "bit for bit"
+
+
+@pytest.mark.parametrize("point", WORKER_POINTS)
+def test_f2_a_worker_killed_at_any_point_goes_on_from_its_checkpoint(
+    desk: Desk, point: str, undisturbed: dict[int, list[tuple[float, float, float]]]
+) -> None:
+    marker = desk.root / "crashed"
+    done = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
+
+    assert done.returncode == 0, done.stderr
+    assert marker.exists()
+    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert sum(trial.deaths for trial in trials) == 1
+    assert results_of(desk) == undisturbed, "bit for bit"
+
+
+def test_f2_a_promotion_killed_midway_leaves_no_alias_and_succeeds_the_next_time(desk: Desk) -> None:
+    assert desk.run(*SEARCH).returncode == 0
+    marker = desk.root / "crashed"
+    killed = desk.run("promote", "tiny", AUTOCLF_CRASH_AT=f"in_promotion:{marker}")
+    assert killed.returncode == -signal.SIGKILL
+    client = MlflowClient(tracking_uri=Store(desk.store).tracking_uri)
+    assert not client.get_registered_model("tiny").aliases
+
+    done = desk.run("promote", "tiny")
+
+    assert done.returncode == 0, done.stderr
+    assert client.get_model_version_by_alias("tiny", "champion").version == "2"
+
+
+def test_f3_workers_of_a_killed_driver_end_and_the_study_goes_on(
+    desk: Desk, undisturbed: dict[int, list[tuple[float, float, float]]]
+) -> None:
+    with desk.started(*SEARCH, "--workers", "1") as running:
+        worker = running.wait_for("started", trial=1)["pid"]
+        running.process.kill()
+        assert wait_until_gone(worker, seconds=10)
+
+    resumed = desk.run("resume", "tiny", "--workers", "1")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert results_of(desk) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_f6_asked_once_it_drains_and_can_be_resumed(
+    desk: Desk, number: signal.Signals, undisturbed: dict[int, list[tuple[float, float, float]]]
+) -> None:
+    with desk.started(*SEARCH, "--workers", "1") as running:
+        worker = running.wait_for("started", trial=2)["pid"]
+        running.process.send_signal(number)
+        outcome = running.finish()
+        assert running.process.returncode == 130
+        assert not is_alive(worker)
+
+    assert not outcome["finished"]
+    client = MlflowClient(tracking_uri=Store(desk.store).tracking_uri)
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    statuses = {run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert not statuses & {"RUNNING"}
+    assert all(trial.state is not State.RUNNING for trial in Store(desk.store).trials("tiny"))
+
+    assert desk.run("resume", "tiny", "--workers", "1").returncode == 0
+    assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert results_of(desk) == undisturbed
+
+
+def test_f6_asked_twice_it_ends_at_once_and_can_be_resumed(desk: Desk) -> None:
+    with desk.started(*SEARCH, "--workers", "1") as running:
+        worker = running.wait_for("started", trial=1)["pid"]
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(10) == 130
+        assert wait_until_gone(worker, seconds=10)
+
+    assert desk.run("resume", "tiny", "--workers", "1").returncode == 0
+    assert_books_agree(desk.store, "tiny", num_trials=4)
+
+
+def test_f25_a_native_crash_fails_the_trial_and_the_study_goes_on(desk: Desk) -> None:
+    with desk.started(*SEARCH, "--workers", "1") as running:
+        os.kill(running.wait_for("started", trial=0)["pid"], signal.SIGSEGV)
+        failed = running.wait_for("failed", trial=0)
+        running.finish()
+
+    assert failed["reason"] == "crashed(-11)"
+    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert trials[0].state is State.FAILED

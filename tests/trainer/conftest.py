@@ -1,0 +1,33 @@
+"""Small data sets, made once a session, and one thread."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainer.short_jobs import Splits, open_splits, prepare_stripes
+from trainer.data import DataSet, prepare
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Use one thread of the processor: sums in another order round differently."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """64 images to train on, 16 to validate, 16 to test; 16 pixels, 3 channels, 4 classes."""
+    return prepare_stripes(tmp_path_factory.mktemp("stripes"))
+
+
+@pytest.fixture(scope="session")
+def splits(stripes: DataSet) -> Splits:
+    return open_splits(stripes)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """The handwritten digits: 8 pixels, 1 channel, 10 classes."""
+    place: Path = tmp_path_factory.mktemp("digits")
+    return prepare("digits", cache=place, data_dir=place)
