@@ -4,6 +4,7 @@ The same function folds the records when they are written and when a log is read
 after a crash sees just what it saw before.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -62,13 +63,13 @@ class Trial:
         """Seconds of training steps so far."""
         return sum(result.epoch_seconds for result in self.results)
 
-    @property
-    def seconds_per_epoch(self) -> float | None:
-        """Seconds that an epoch takes, evaluation included; None before the first result."""
+    def seconds_until(self, epoch: float) -> float | None:
+        """Estimate the time to a later epoch, an evaluation after each whole one; None before the first result."""
         if not self.results:
             return None
-        spent = sum(result.epoch_seconds + result.eval_seconds for result in self.results)
-        return spent / self.results[-1].epoch
+        per_epoch = self.train_seconds / self.results[-1].epoch
+        per_evaluation = self.results[-1].eval_seconds
+        return (epoch - self.epoch) * per_epoch + math.ceil(epoch - self.epoch) * per_evaluation
 
 
 def created(*, number: int, uid: str, params: Mapping[str, Value], config: Mapping[str, Value], at: float) -> Record:

@@ -28,6 +28,7 @@ parameters:
   training: {batch_size: 128, ema: {choice: [0.0, 0.9]}}
   augment: {crop_padding: {int: [0, 1]}}
 """
+SLOWER = SPACE.replace("rungs: [1, 2, 4]", "rungs: [4, 12]").replace("[4, 8]", "[16, 24]")  # seconds a job
 TIMEOUT_SECONDS = 240
 
 
@@ -129,7 +130,11 @@ def make_desk(root: Path, *, template: Path | None = None, space: str = SPACE) -
         (root / "mlruns").mkdir()
         shutil.copy(template, root / "mlruns" / "mlflow.db")
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "AUTOCLF_CRASH"))},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLFLOW", "AUTOCLF_CRASH"))
+        },
         "XDG_CACHE_HOME": str(root / "cache"),
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "NO_COLOR": "1",

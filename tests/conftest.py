@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
-sys.path.insert(
-    0, str(Path(__file__).parents[1])
-)  # before this folder: its `search` and `spaces` are no packages
+sys.path.insert(0, str(Path(__file__).parents[1]))  # before this folder, whose `search` is no package
 sys.path.insert(1, str(Path(__file__).parent / "search"))  # its samples serve the contract suites too
 
 from search.store import Store
@@ -43,6 +42,10 @@ baselines:
   - {optimizer: sgd, optimizer.lr: 0.1, optimizer.momentum: 0.9, training.batch_size: 64}
   - {optimizer: adamw, optimizer.lr: 0.001}
 """
+
+
+settings.register_profile("busy", deadline=None)  # an example may take long where others use the machine too
+settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:

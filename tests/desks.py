@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.tracking.environment import set_switches
-from tests.command import Desk, make_desk
+from tests.command import SLOWER, Desk, make_desk
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk(tmp_path: Path, template: Path) -> Desk:
     """A directory with a tiny space and an empty store."""
     return make_desk(tmp_path, template=template)
+
+
+@pytest.fixture
+def slow_desk(tmp_path: Path, template: Path) -> Desk:
+    """A directory with a space whose jobs take seconds: long enough to be killed."""
+    return make_desk(tmp_path, template=template, space=SLOWER)

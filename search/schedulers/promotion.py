@@ -66,7 +66,7 @@ class Promotion:
         best = self.hopeful(situation.trials)
         if situation.seconds_left is None or best is None:
             return None
-        needed = self.seconds_to_finish(best)
+        needed = best.seconds_until(self.rungs[-1])
         if needed is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left:
             return None
         if best.state is State.RUNNING:
@@ -84,11 +84,6 @@ class Promotion:
             return None
         best = trials[max(estimates, key=lambda n: (estimates[n], -n))]
         return None if best.state.is_over else best
-
-    def seconds_to_finish(self, trial: Trial) -> float | None:
-        """Estimate the time that a trial needs to the last rung; None before its first result."""
-        per_epoch = trial.seconds_per_epoch
-        return None if per_epoch is None else per_epoch * (self.rungs[-1] - trial.epoch)
 
 
 def scores_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, float]:

@@ -11,25 +11,27 @@ from mlflow.tracking import MlflowClient
 from search.store import Store
 from search.trials import State
 from tests.books import assert_books_agree
-from tests.command import Desk, is_alive, make_desk, wait_until_gone
+from tests.command import SLOWER, Desk, is_alive, make_desk, wait_until_gone
 
 pytestmark = pytest.mark.slow
 
 SEARCH = ("search", "--space", "tiny.yaml", "--trials", "4")
+SHORT = ("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1")
+Results = dict[int, list[tuple[float, float, float]]]  # by trial: epochs, training loss, validation loss
 DRIVER_POINTS = (
     "after_ask", "after_log", "after_start", "before_tell", "after_tell", "after_mlflow_run", "in_artifact_upload",
 )  # fmt: skip
 WORKER_POINTS = ("mid_epoch", "in_checkpoint_write", "after_checkpoint")
 
 
-def results_of(desk: Desk) -> dict[int, list[tuple[float, float, float]]]:
+def results_of(desk: Desk) -> Results:
     """Return what decides, by trial: epochs, training losses, validation losses."""
     trials = Store(desk.store).trials("tiny")
     return {t.number: [(r.epoch, r.train_loss, r.val_loss) for r in t.results] for t in trials}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> dict[int, list[tuple[float, float, float]]]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Results:
     """What the search finds when nothing goes wrong, one job at a time."""
     desk = make_desk(tmp_path_factory.mktemp("undisturbed"), template=template)
     with desk.started(*SEARCH, "--workers", "1") as running:
@@ -37,23 +39,32 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> dic
     return results_of(desk)
 
 
+@pytest.fixture(scope="module")
+def slow_undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Results:
+    """The same of the slower space."""
+    desk = make_desk(tmp_path_factory.mktemp("slow-undisturbed"), template=template, space=SLOWER)
+    with desk.started(*SHORT) as running:
+        running.finish()
+    return results_of(desk)
+
+
 def test_f1_and_f40_a_killed_worker_is_replaced_and_nothing_changes(
-    desk: Desk, undisturbed: dict[int, list[tuple[float, float, float]]]
+    slow_desk: Desk, slow_undisturbed: Results
 ) -> None:
-    with desk.started(*SEARCH, "--workers", "1") as running:
+    with slow_desk.started(*SHORT) as running:
         os.kill(running.wait_for("started", trial=1)["pid"], signal.SIGKILL)
         died = running.wait_for("died", trial=1)
         running.finish()
 
     assert died["code"] == -signal.SIGKILL
-    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
+    trials = assert_books_agree(slow_desk.store, "tiny", num_trials=3)
     assert trials[1].deaths == 1
-    assert results_of(desk) == undisturbed, "bit for bit"
+    assert results_of(slow_desk) == slow_undisturbed, "bit for bit"
 
 
 @pytest.mark.parametrize("point", DRIVER_POINTS)
 def test_f2_a_driver_killed_at_any_point_leaves_a_study_that_goes_on(
-    desk: Desk, point: str, undisturbed: dict[int, list[tuple[float, float, float]]]
+    desk: Desk, point: str, undisturbed: Results
 ) -> None:
     marker = desk.root / "crashed"
     killed = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
@@ -69,7 +80,7 @@ def test_f2_a_driver_killed_at_any_point_leaves_a_study_that_goes_on(
 
 @pytest.mark.parametrize("point", WORKER_POINTS)
 def test_f2_a_worker_killed_at_any_point_goes_on_from_its_checkpoint(
-    desk: Desk, point: str, undisturbed: dict[int, list[tuple[float, float, float]]]
+    desk: Desk, point: str, undisturbed: Results
 ) -> None:
     marker = desk.root / "crashed"
     done = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
@@ -96,46 +107,46 @@ def test_f2_a_promotion_killed_midway_leaves_no_alias_and_succeeds_the_next_time
 
 
 def test_f3_workers_of_a_killed_driver_end_and_the_study_goes_on(
-    desk: Desk, undisturbed: dict[int, list[tuple[float, float, float]]]
+    slow_desk: Desk, slow_undisturbed: Results
 ) -> None:
-    with desk.started(*SEARCH, "--workers", "1") as running:
+    with slow_desk.started(*SHORT) as running:
         worker = running.wait_for("started", trial=1)["pid"]
         running.process.kill()
         assert wait_until_gone(worker, seconds=10)
 
-    resumed = desk.run("resume", "tiny", "--workers", "1")
+    resumed = slow_desk.run("resume", "tiny", "--workers", "1")
 
     assert resumed.returncode == 0, resumed.stderr
-    assert_books_agree(desk.store, "tiny", num_trials=4)
-    assert results_of(desk) == undisturbed
+    assert_books_agree(slow_desk.store, "tiny", num_trials=3)
+    assert results_of(slow_desk) == slow_undisturbed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_f6_asked_once_it_drains_and_can_be_resumed(
-    desk: Desk, number: signal.Signals, undisturbed: dict[int, list[tuple[float, float, float]]]
+    slow_desk: Desk, number: signal.Signals, slow_undisturbed: Results
 ) -> None:
-    with desk.started(*SEARCH, "--workers", "1") as running:
-        worker = running.wait_for("started", trial=2)["pid"]
+    with slow_desk.started(*SHORT) as running:
+        worker = running.wait_for("started", trial=1)["pid"]
         running.process.send_signal(number)
         outcome = running.finish()
         assert running.process.returncode == 130
         assert not is_alive(worker)
 
     assert not outcome["finished"]
-    client = MlflowClient(tracking_uri=Store(desk.store).tracking_uri)
+    client = MlflowClient(tracking_uri=Store(slow_desk.store).tracking_uri)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
     statuses = {run.info.status for run in client.search_runs([experiment.experiment_id])}
     assert not statuses & {"RUNNING"}
-    assert all(trial.state is not State.RUNNING for trial in Store(desk.store).trials("tiny"))
+    assert all(trial.state is not State.RUNNING for trial in Store(slow_desk.store).trials("tiny"))
 
-    assert desk.run("resume", "tiny", "--workers", "1").returncode == 0
-    assert_books_agree(desk.store, "tiny", num_trials=4)
-    assert results_of(desk) == undisturbed
+    assert slow_desk.run("resume", "tiny", "--workers", "1").returncode == 0
+    assert_books_agree(slow_desk.store, "tiny", num_trials=3)
+    assert results_of(slow_desk) == slow_undisturbed
 
 
-def test_f6_asked_twice_it_ends_at_once_and_can_be_resumed(desk: Desk) -> None:
-    with desk.started(*SEARCH, "--workers", "1") as running:
+def test_f6_asked_twice_it_ends_at_once_and_can_be_resumed(slow_desk: Desk) -> None:
+    with slow_desk.started(*SHORT) as running:
         worker = running.wait_for("started", trial=1)["pid"]
         running.process.send_signal(signal.SIGINT)
         time.sleep(0.05)
@@ -143,16 +154,16 @@ def test_f6_asked_twice_it_ends_at_once_and_can_be_resumed(desk: Desk) -> None:
         assert running.process.wait(10) == 130
         assert wait_until_gone(worker, seconds=10)
 
-    assert desk.run("resume", "tiny", "--workers", "1").returncode == 0
-    assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert slow_desk.run("resume", "tiny", "--workers", "1").returncode == 0
+    assert_books_agree(slow_desk.store, "tiny", num_trials=3)
 
 
-def test_f25_a_native_crash_fails_the_trial_and_the_study_goes_on(desk: Desk) -> None:
-    with desk.started(*SEARCH, "--workers", "1") as running:
+def test_f25_a_native_crash_fails_the_trial_and_the_study_goes_on(slow_desk: Desk) -> None:
+    with slow_desk.started(*SHORT) as running:
         os.kill(running.wait_for("started", trial=0)["pid"], signal.SIGSEGV)
         failed = running.wait_for("failed", trial=0)
         running.finish()
 
     assert failed["reason"] == "crashed(-11)"
-    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
+    trials = assert_books_agree(slow_desk.store, "tiny", num_trials=3)
     assert trials[0].state is State.FAILED

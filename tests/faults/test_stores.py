@@ -32,9 +32,7 @@ def test_f12_four_first_starts_at_once_make_one_sound_database(tmp_path: Path) -
     done: dict[str, int] = {}
 
     def search(name: str) -> None:
-        found = desk.run(
-            "search", "--space", "tiny.yaml", "--trials", "2", "--workers", "1", "--study", name
-        )
+        found = desk.run("search", "--space", "tiny.yaml", "--trials", "2", "--workers", "1", "--study", name)
         done[name] = found.returncode
 
     threads = [threading.Thread(target=search, args=(name,)) for name in names]

@@ -15,7 +15,9 @@ DIVERGES = SPACE.replace("lr: {float: [0.01, 0.3], log: true}", "lr: {float: [0.
     "  - {model: resnet9, model.width: 4, optimizer: sgd, optimizer.lr: 1.0e+30}\n"
     "  - {model: resnet9, model.width: 4, optimizer: adamw, optimizer.lr: 0.003}\n"
 )
-HUGE = SPACE.replace("resnet9: {width: {choice: [4, 8]}}", "resnet9: {width: 4}\n      resnet18: {width: 512}") + (
+HUGE = SPACE.replace(
+    "resnet9: {width: {choice: [4, 8]}}", "resnet9: {width: 4}\n      resnet18: {width: 512}"
+) + (
     "baselines:\n"
     "  - {model: resnet9, optimizer: adamw, optimizer.lr: 0.003}\n"
     "  - {model: resnet18, optimizer: sgd, optimizer.lr: 0.1}\n"
