@@ -19,8 +19,14 @@ SEARCH = ("search", "--space", "tiny.yaml", "--trials", "4")
 SHORT = ("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1")
 Results = dict[int, list[tuple[float, float, float]]]  # by trial: epochs, training loss, validation loss
 DRIVER_POINTS = (
-    "after_ask", "after_log", "after_start", "before_tell", "after_tell", "after_mlflow_run", "in_artifact_upload",
-)  # fmt: skip
+    "after_ask",
+    "after_log",
+    "after_start",
+    "before_tell",
+    "after_tell",
+    "after_mlflow_run",
+    "in_artifact_upload",
+)
 WORKER_POINTS = ("mid_epoch", "in_checkpoint_write", "after_checkpoint")
 
 
