@@ -25,7 +25,7 @@ check: $(STAMP)  ## what a commit must pass beside the tests
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(STAMP)  ## every number that the README claims
-	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.training_speed --data-dir $(or $(AUTOCLF_DATA_DIR),data)
 
 clean:  ## remove the environment; stores and data stay
 	rm -rf $(VENV)

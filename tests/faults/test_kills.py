@@ -13,7 +13,7 @@ from search.trials import State
 from tests.books import assert_books_agree
 from tests.command import SLOWER, Desk, is_alive, make_desk, wait_until_gone
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SEARCH = ("search", "--space", "tiny.yaml", "--trials", "4")
 SHORT = ("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1")

@@ -10,7 +10,7 @@ import pytest
 from tests.books import assert_books_agree
 from tests.command import Desk, make_desk
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("seconds", [5, 60])

@@ -8,7 +8,7 @@ from search.trials import State
 from tests.books import assert_books_agree
 from tests.command import SPACE, Desk, make_desk
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DIVERGES = SPACE.replace("lr: {float: [0.01, 0.3], log: true}", "lr: {float: [0.01, 1.0e+30], log: true}") + (
     "baselines:\n"

@@ -43,9 +43,7 @@ def reached(epoch: float) -> Reached:
 
 
 def new_trial(number: int = 0, params: Mapping[str, Value] | None = None) -> Trial:
-    record = trials.created(
-        number=number, uid=f"uid-{number}", params=params or {}, config=flat(JobConfig()), at=100.0
-    )
+    record = trials.created(number=number, uid=f"uid-{number}", params=params or {}, config=flat(JobConfig()), at=100.0)
     trial = trials.fold([record])
     assert trial is not None
     return trial
@@ -171,9 +169,7 @@ class Scene:
         self.book = open_book(self.store, self.space, self.tape)
         self.book.recover()
 
-    def run(
-        self, *, seconds: float | None = None, is_interrupted: Callable[[], bool] = lambda: False
-    ) -> bool:
+    def run(self, *, seconds: float | None = None, is_interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Search; return whether the search is finished."""
         budget = self.space.budget
         return Engine(

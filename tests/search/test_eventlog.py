@@ -56,7 +56,7 @@ def test_unusual_numbers_survive(log: Path, number: float) -> None:
     assert read(log) == [{"number": number}]
 
 
-def test_a_number_that_is_none_survives(log: Path) -> None:
+def test_nan_survives(log: Path) -> None:
     append(log, {"number": float("nan")})
 
     assert json.dumps(read(log)) == '[{"number": NaN}]'

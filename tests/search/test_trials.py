@@ -24,9 +24,7 @@ def test_a_log_without_records_tells_of_no_trial() -> None:
 def test_a_new_trial_waits_at_epoch_0_and_is_owed_nothing() -> None:
     config = job_config({"optimizer": "adamw", "optimizer.lr": 0.003})
 
-    trial = trials.fold(
-        [trials.created(number=4, uid="u", params={"optimizer": "adamw"}, config=flat(config), at=5.0)]
-    )
+    trial = trials.fold([trials.created(number=4, uid="u", params={"optimizer": "adamw"}, config=flat(config), at=5.0)])
 
     assert trial == Trial(
         number=4, uid="u", params={"optimizer": "adamw"}, config=config, created_at=5.0, state=State.PAUSED
@@ -91,9 +89,7 @@ def test_results_that_a_checkpoint_sends_again_are_kept_once() -> None:
 
 
 def test_reaching_a_rung_notes_the_rung_the_checkpoint_and_the_size_of_the_model() -> None:
-    trial = after(
-        new_trial(), ordered(1.0), result(1.0), reached(1.0), ordered(3.0), result(3.0), reached(3.0)
-    )
+    trial = after(new_trial(), ordered(1.0), result(1.0), reached(1.0), ordered(3.0), result(3.0), reached(3.0))
 
     assert (trial.reached, trial.epoch, trial.target, trial.num_parameters) == ((1.0, 3.0), 3.0, 3.0, 7)
 
@@ -197,5 +193,5 @@ def test_a_record_of_a_later_version_is_read_without_its_news() -> None:
     assert after(new_trial(), record).results == (result(1.0, 0.5),)
 
 
-def test_a_number_that_is_none_is_no_reading_to_compare() -> None:
+def test_a_result_whose_loss_is_nan_is_unsound() -> None:
     assert not result(1.0, 0.5, loss=math.nan).is_sound()

@@ -36,7 +36,7 @@ TINY: Mapping[str, Value] = {
 MODELS: Mapping[str, Mapping[str, Value]] = {  # small ones of every kind
     "fastnet": {"model": "fastnet", "model.width": 0.1},
     "resnet9": {"model": "resnet9", "model.width": 4},
-    "resnet18": {"model": "resnet18", "model.width": 4},
+    "resnet18": {"model": "resnet18", "model.width": 8},
     "convnext": {"model": "convnext", "model.patch": 1},
     "vit": {"model": "vit", "model.dim": 32, "model.depth": 2},
 }

@@ -1,0 +1,1 @@
+"""Every number that the README claims, each from one command."""

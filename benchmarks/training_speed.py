@@ -1,0 +1,167 @@
+"""`make bench`: our training loop against the tutorials' on the same network, and against what the processor can do.
+
+    python -m benchmarks.training_speed [--steps 6] [--compare-accuracy]
+
+Prints images per second of both loops on ResNet-18 in one run, their ratio, and for ResNet-18 and the fast net the
+share of the attainable matrix rate (2048 x 2048) that the training steps reach. With `--compare-accuracy` both loops
+also train the same network for the same epochs on the same images, for three seeds.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from autoclf.options import user_cache
+from benchmarks.tutorial_loop import BATCH, accuracy, train_epochs
+from search.plan import num_cores
+from trainer.batches import Images, load_images
+from trainer.config import JobConfig, job_config
+from trainer.data import DataSet, open_split, prepare
+from trainer.devices import DTYPES, fastest_precision, matmul_rate
+from trainer.loop import Scored, take_step, train
+from trainer.measure import measure
+from trainer.models import build_model
+from trainer.orders import MeasureOrder
+from trainer.state import begin
+
+SEEDS = (0, 1, 2)
+FEW_IMAGES = 4096  # of the comparison of accuracies
+FEW_VAL_IMAGES = 2000
+FEW_EPOCHS = 4
+RATE_SIZE = 2048  # rows of the matrices whose product sets the attainable rate
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=6, help="timed steps of each loop")
+    parser.add_argument("--compare-accuracy", action="store_true", help="train both to an accuracy, too")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    options = parser.parse_args()
+    torch.set_num_threads(num_cores())
+    data_set = prepare("cifar10", cache=user_cache(), data_dir=options.data_dir)
+    images = load_images(open_split(data_set, "train"), data_set, torch.device("cpu"))
+    precision = fastest_precision(torch.device("cpu"))
+    attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE, repeats=4)
+    print(
+        f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable"
+    )
+    for name in ("fastnet", "resnet18"):
+        config = _planned(_config(name, data_set), data_set)
+        rate = _our_rate(config, data_set, images, options.steps)
+        share = rate * _gflop_per_image(config, data_set) / attainable
+        print(f"{name}: {rate:.0f} images/s, {100 * share:.0f} % of the attainable rate "
+              f"(portions of {config.runtime.micro_batch})")  # fmt: skip
+    tutorial = _tutorial_rate(data_set, images, options.steps)
+    print(
+        f"resnet18 in the tutorials' loop: {tutorial:.0f} images/s; ours is {rate / tutorial:.2f} times as fast"
+    )
+    if options.compare_accuracy:
+        _compare_accuracy(config, data_set, images)
+
+
+def _config(model: str, data_set: DataSet) -> JobConfig:
+    return job_config(
+        {
+            "data": data_set.fingerprint,
+            "model": model,
+            "optimizer": "sgd",
+            "schedule": "onecycle",
+            "augment.crop_padding": 4,
+            "augment.flip": "random",
+            "training.batch_size": BATCH,
+            "training.epochs": float(FEW_EPOCHS),
+            "runtime.threads": num_cores(),
+        }
+    )
+
+
+def _planned(config: JobConfig, data_set: DataSet) -> JobConfig:
+    """Return the job as a search would run it on this machine."""
+    order = MeasureOrder(
+        configs=(config,), data_root=data_set.root, device="cpu", num_cores=num_cores(), threads=num_cores()
+    )
+    found = measure(order)
+    (portion,) = found.micro_batches.values()
+    runtime = replace(
+        config.runtime,
+        precision=found.precision,  # type: ignore[arg-type]
+        channels_last=found.channels_last,
+        micro_batch=portion,
+    )
+    return replace(config, runtime=runtime)
+
+
+def _our_rate(config: JobConfig, data_set: DataSet, images: Images, steps: int) -> float:
+    state = begin(config, data_set, images)
+    indices = torch.arange(BATCH)
+    take_step(state, config, images, indices)
+    return BATCH / min(_timed(lambda: take_step(state, config, images, indices)) for _ in range(steps))
+
+
+def _tutorial_rate(data_set: DataSet, images: Images, steps: int) -> float:
+    """Return the best rate of an epoch of a few batches, loader and transforms included, the first left out."""
+    settings = _config("resnet18", data_set).model
+    model = build_model(settings, image_shape=data_set.image_shape, num_classes=10, seed=0)
+    seconds = list(train_epochs(model, _first(images, BATCH * steps), epochs=3, lr=0.1))
+    return BATCH * steps / min(seconds[1:])
+
+
+def _gflop_per_image(config: JobConfig, data_set: DataSet) -> float:
+    """Count the multiplications and additions of a training step's matrix work."""
+    model = build_model(config.model, image_shape=data_set.image_shape, num_classes=10, seed=0)
+    height, width, channels = data_set.image_shape
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(2, channels, height, width)).sum().backward()
+    return float(counter.get_total_flops() / 2 / 1e9)
+
+
+def _compare_accuracy(config: JobConfig, data_set: DataSet, images: Images) -> None:
+    """Train both loops on the same few images for the same epochs; print mean and spread of the accuracies."""
+    val = load_images(open_split(data_set, "val"), data_set, torch.device("cpu"))
+    few, few_val = _first(images, FEW_IMAGES), _first(val, FEW_VAL_IMAGES)
+    found: dict[str, list[float]] = {"ours": [], "tutorial": []}
+    for seed in SEEDS:
+        found["tutorial"].append(_tutorial_accuracy(replace(config, seed=seed), data_set, few, few_val))
+        found["ours"].append(_our_accuracy(replace(config, seed=seed), data_set, few, few_val))
+    for name, values in found.items():
+        print(
+            f"{name}: validation accuracy {100 * statistics.mean(values):.1f} % ± "
+            f"{100 * statistics.stdev(values):.1f} (n = {len(values)}) "
+            f"after {FEW_EPOCHS} epochs of {FEW_IMAGES} images"
+        )
+
+
+def _first(images: Images, number: int) -> Images:
+    return replace(images, pixels=images.pixels[:number], labels=images.labels[:number])
+
+
+def _our_accuracy(config: JobConfig, data_set: DataSet, images: Images, val: Images) -> float:
+    state = begin(config, data_set, images)
+    *_, last = train(state, config, train_images=images, val_images=val, until=FEW_EPOCHS)
+    assert isinstance(last, Scored), "a training ends with a score"
+    return last.result.val_accuracy
+
+
+def _tutorial_accuracy(config: JobConfig, data_set: DataSet, images: Images, val: Images) -> float:
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, image_shape=data_set.image_shape, num_classes=10, seed=config.seed)
+    for _ in train_epochs(model, images, epochs=FEW_EPOCHS, lr=config.optimizer.lr):
+        pass
+    return accuracy(model, val)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Where configurations come from: baselines in order, then a sampler that sees every trial as comparable."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from search_samples import RUNGS, after, new_trial, ordered, reached, result, trial_at
+
+from search.sampling import STARTUP_TRIALS, Sampler
+from search.trials import State, Trial
+from spaces import SearchSpace, Value, parse_space
+from trainer.results import Failed
+
+LINE = """
+budget: {rungs: [1, 3, 9], eta: 3}
+parameters:
+  optimizer: {lr: {float: [0.0001, 1.0]}}
+"""
+MIDDLE = 0.5
+LR = "optimizer.lr"
+NUM_PAST = 40
+NUM_DRAWN = 15
+
+
+@pytest.fixture(scope="module")
+def line() -> SearchSpace:
+    """A space of one number, evenly from 0 to 1."""
+    return parse_space(LINE, file=Path("line.yaml"))
+
+
+def _past(make: Callable[[int, Mapping[str, Value], float], Trial]) -> list[Trial]:
+    """Trials spread evenly over the line."""
+    places = [(number * 0.381966) % 1.0 for number in range(NUM_PAST)]
+    return [make(number, {LR: max(0.0001, place)}, place) for number, place in enumerate(places)]
+
+
+def _draws(space: SearchSpace, past: list[Trial]) -> list[float]:
+    drawn = [Sampler(space=space, seed=seed).draw(past)[LR] for seed in range(NUM_DRAWN)]
+    return [value for value in drawn if isinstance(value, float)]
+
+
+def _share_above(space: SearchSpace, past: list[Trial], limit: float = 0.7) -> float:
+    return statistics.fmean(value > limit for value in _draws(space, past))
+
+
+def test_baselines_come_first_and_in_order(small_space: SearchSpace) -> None:
+    sampler = Sampler(space=small_space, seed=0)
+
+    first = sampler.draw([])
+    second = sampler.draw([new_trial(0)])
+
+    assert first.items() >= small_space.baselines[0].items()
+    assert second.items() >= small_space.baselines[1].items()
+
+
+def test_what_a_baseline_leaves_open_is_drawn(small_space: SearchSpace) -> None:
+    drawn = Sampler(space=small_space, seed=0).draw([new_trial(0)])
+
+    assert set(drawn) == {param.name for param in small_space.active(drawn)}
+    assert set(drawn) - set(small_space.baselines[1]) == {
+        "training.batch_size",
+        "training.label_smoothing",
+        "augment.crop_padding",
+    }
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 5, 20])
+def test_equal_trials_and_seed_give_equal_draws(small_space: SearchSpace, number: int) -> None:
+    def draw() -> dict[str, Value]:
+        sampler = Sampler(space=small_space, seed=3)
+        past: list[Trial] = []
+        while len(past) < number:
+            past.append(trial_at(len(past), {1.0: len(past) / 30}, params=sampler.draw(past)))
+        return sampler.draw(past)
+
+    assert draw() == draw()
+
+
+def test_each_number_and_each_seed_has_its_own_draw(line: SearchSpace) -> None:
+    draws = {
+        Sampler(space=line, seed=seed).draw([new_trial(n, {LR: 0.5}) for n in range(number)])[LR]
+        for seed in range(4)
+        for number in range(4)
+    }
+
+    assert len(draws) == 16
+
+
+def test_the_first_trials_spread_over_the_space(line: SearchSpace) -> None:
+    sampler = Sampler(space=line, seed=0)
+    past: list[Trial] = []
+
+    for number in range(STARTUP_TRIALS):
+        past.append(trial_at(number, {1.0: 0.5}, params=sampler.draw(past)))
+
+    values = sorted(float(trial.params[LR]) for trial in past)
+    assert values[0] < 0.3
+    assert values[-1] > 0.7
+
+
+def test_a_good_region_is_drawn_more_often_where_trials_are_complete(line: SearchSpace) -> None:
+    past = _past(
+        lambda number, params, place: trial_at(number, dict.fromkeys(RUNGS, place), params=params, ended=State.COMPLETE)
+    )
+
+    assert _share_above(line, past) > 0.7
+
+
+def test_a_paused_trial_counts_with_its_reading(line: SearchSpace) -> None:
+    past = _past(lambda number, params, place: trial_at(number, {1.0: place}, params=params))
+
+    assert _share_above(line, past) > 0.7
+
+
+def test_a_trial_that_runs_on_counts_with_its_reading(line: SearchSpace) -> None:
+    past = _past(lambda number, params, place: trial_at(number, {1.0: place}, params=params, going_to=3.0))
+
+    assert _share_above(line, past) > 0.7
+
+
+def test_a_pruned_trial_counts_with_its_reading(line: SearchSpace) -> None:
+    past = _past(lambda number, params, place: trial_at(number, {1.0: place}, params=params, ended=State.PRUNED))
+
+    assert _share_above(line, past) > 0.7
+
+
+def test_readings_at_different_rungs_are_made_comparable(line: SearchSpace) -> None:
+    def make(number: int, params: Mapping[str, Value], place: float) -> Trial:
+        """Everyone gains 0.5 by the third rung, which the worse half alone has reached."""
+        readings = {1.0: place / 2} if place > MIDDLE else {1.0: place / 2, 3.0: place / 2 + 0.5}
+        return trial_at(number, readings, params=params)
+
+    assert _share_above(line, _past(make)) > 0.6
+
+
+def test_a_small_loss_is_good() -> None:
+    space = parse_space(LINE + "objective: val/loss\n", file=Path("line.yaml"))
+
+    def make(number: int, params: Mapping[str, Value], place: float) -> Trial:
+        return after(new_trial(number, params), ordered(1.0), result(1.0, loss=2 - place), reached(1.0))
+
+    assert _share_above(space, _past(make)) > 0.7
+
+
+def test_where_trials_fail_is_drawn_less_often(line: SearchSpace) -> None:
+    def make(number: int, params: Mapping[str, Value], place: float) -> Trial:
+        if place < MIDDLE:
+            return trial_at(number, {1.0: 0.4 + place / 100}, params=params)
+        return after(
+            trial_at(number, {}, params=params), Failed(reason="oom", message="", traceback="", at=0.0), _FAILED
+        )
+
+    assert _share_above(line, _past(make), limit=MIDDLE + 0.05) < 0.2
+
+
+def test_where_trials_run_without_a_reading_is_drawn_less_often(line: SearchSpace) -> None:
+    def make(number: int, params: Mapping[str, Value], place: float) -> Trial:
+        if 0.6 < place < 0.9:
+            return trial_at(number, {}, params=params, going_to=1.0)
+        return trial_at(number, {1.0: 0.5 - 0.1 * abs(place - MIDDLE)}, params=params)
+
+    draws = _draws(line, _past(make))
+
+    assert statistics.fmean(0.62 < value < 0.88 for value in draws) < 0.2
+
+
+def test_a_search_in_which_everything_failed_goes_on_drawing(small_space: SearchSpace) -> None:
+    sampler = Sampler(space=small_space, seed=0)
+    past: list[Trial] = []
+
+    for number in range(STARTUP_TRIALS + 3):
+        past.append(trial_at(number, {}, params=sampler.draw(past), ended=State.FAILED))
+
+    assert len({math.log(float(trial.params.get("optimizer.sgd.lr", 1.0))) for trial in past}) > 3
+
+
+_FAILED = {"kind": "ended", "state": "failed", "reason": "oom", "message": "", "at": 0.0}
