@@ -14,6 +14,8 @@ def main() -> None:
     """
     try:
         app()
+    except SystemExit:  # most ends are this one: nothing has to be loaded to know the mistakes
+        raise
     except user_mistakes() as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)

@@ -28,7 +28,7 @@ def _counts(found: Inspection) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class")
     for split in found.counts:
-        table.add_column(split, justify="right")
+        table.add_column(split if len(found.counts) > 1 else "images", justify="right")
     table.add_column("")
     totals = [sum(column) for column in zip(*found.counts.values(), strict=True)]
     for label, name in enumerate(found.class_names):
@@ -46,7 +46,9 @@ def _lines(found: Inspection) -> list[str]:
             f"Sizes: width {width.min} to {width.max} (median {width.median}), height {height.min} to {height.max} "
             f"(median {height.median}); most common {common} ({found.sizes.num_most_common:,} images)"
         )
-    lines.append(f"Formats: {_tally(found.formats)}. Channels: {_tally(found.modes)}. Ignored: {found.num_ignored} files")
+    lines.append(f"Formats: {_tally(found.formats)}. Channels: {_tally(found.modes)}.")
+    if found.num_ignored:
+        lines.append(f"Ignored: {found.num_ignored:,} files that are no images by their names")
     copies = found.copies
     lines.append(
         f"Exact copies: {copies.num_groups} groups, {copies.num_across_splits} of them across splits, "

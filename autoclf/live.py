@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from search.book import best_of
+from search.names import run_name
 from search.notices import Notice, Watch
 from search.request import Request
-from search.names import run_name
 from search.trials import State, Trial
 
 REFRESHES_A_SECOND = 4

@@ -16,7 +16,7 @@ WIDE = 160  # columns of a table that goes to no terminal
 LEFT = ("state", "model", "optimizer", "reason")
 
 
-def print_table(table: "pd.DataFrame", *, format: Format) -> None:  # noqa: A002
+def print_table(table: "pd.DataFrame", *, format: Format) -> None:
     """Print a leaderboard; json and csv hold numbers, table and md what a person reads."""
     match format:
         case "table":

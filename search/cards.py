@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -43,7 +43,6 @@ def study_card(
     *,
     status: str,
     test: TestReading | None = None,
-    store: Store | None = None,
 ) -> StudyCard:
     """Return how the run of a study looks.
 
@@ -54,7 +53,6 @@ def study_card(
         trials: So far.
         status: As MLflow has it.
         test: Reading of the winner, at the end.
-        store: Where the weights of the best lie; None leaves them out.
     """
     objective = request.space.objective.metric
     winner = best_of(list(trials), objective)
@@ -83,7 +81,6 @@ def study_card(
             "plan.json": json.dumps(plan.record(), indent=1),
             "leaderboard.md": to_markdown(leaderboard(trials, objective)),
         },
-        files=tuple(_weights(trials, objective, store, request.study)) if store else (),
     )
 
 
@@ -98,16 +95,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _weights(
+def best_weights(
     trials: Sequence[Trial], objective: str, store: Store, study: str
-) -> Iterable[tuple[int, Path]]:
-    """Yield the weight files of the best complete trials."""
+) -> tuple[tuple[int, Path], ...]:
+    """Return the weight files of the best complete trials, with their numbers."""
     complete = [trial for trial in trials if trial.state is State.COMPLETE]
     complete.sort(key=lambda trial: -score(trial.results[-1], objective))
-    for trial in complete[:NUM_WEIGHTS_KEPT]:
-        path = store.job(study, trial.number) / WEIGHTS
-        if path.exists():
-            yield trial.number, path
+    paths = ((trial.number, store.job(study, trial.number) / WEIGHTS) for trial in complete[:NUM_WEIGHTS_KEPT])
+    return tuple((number, path) for number, path in paths if path.exists())
 
 
 def _git_commit() -> dict[str, str]:

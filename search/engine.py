@@ -116,17 +116,15 @@ class Engine:
                 self._stopping.discard(event.job)
                 if self.book.trials[event.job].state is State.RUNNING:
                     self._bury(event.job, event.what.code)
-            else:
+            elif isinstance(event.what, StepResult):
+                values = {"epoch": event.what.epoch, "images_per_second": event.what.images_per_second}
+                self._tell("progress", event.job, **values)
+            elif not self.book.trials[event.job].state.is_over:
                 self._note(event.job, event.what)
 
     def _note(self, number: int, event: JobEvent) -> None:
         """Write down what a worker reports, and what follows from it."""
-        if isinstance(event, StepResult):
-            self._tell("progress", number, epoch=event.epoch, images_per_second=event.images_per_second)
-            return
         before = self.book.trials[number]
-        if before.state.is_over:
-            return
         if isinstance(event, EpochResult) and not event.is_sound():
             event = Failed(
                 reason="nan_loss", message=f"Unsound scores: {event.metrics()}", traceback="", at=time.time()

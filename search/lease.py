@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,10 +61,8 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._heart.join()
-        try:
+        with suppress(StorageBusyError):  # it runs out by itself
             self._study.remember(ATTRIBUTE, None)
-        except StorageBusyError:
-            pass  # it runs out by itself
         self._lock.release()
 
     def _beat(self) -> None:

@@ -10,17 +10,8 @@ from search.study import load_study
 from spaces import parse_space
 
 
-def request_of(
-    name: str,
-    *,
-    store: Path,
-    storage: str | None,
-    max_trials: int | None,
-    timeout_seconds: float | None,
-    workers: int | None,
-    cache: Path,
-) -> Request:
-    """Return the request of a study as it remembers it, with what is said anew.
+def remembered_request(name: str, *, store: Path, storage: str | None, cache: Path) -> Request:
+    """Return the request that a study was last searched with, without its limits of time and workers.
 
     Raises:
         StudyError: If there is no such study, or it was never searched by autoclf.
@@ -36,12 +27,12 @@ def request_of(
         space_text=text,
         study=name,
         source=known["autoclf.source"],
-        max_trials=max_trials or known["autoclf.max_trials"],
-        timeout_seconds=timeout_seconds,
+        max_trials=known["autoclf.max_trials"],
+        timeout_seconds=None,
         store=store,
         storage=storage,
         tracking_uri=known.get("autoclf.tracking_uri"),
-        workers=workers,
+        workers=None,
         device=known["autoclf.device"],
         seed=known["autoclf.seed"],
         data_dir=Path(known["autoclf.data_dir"]),

@@ -5,13 +5,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
 from typing import Any
 
 from search.book import Book, best_of
-from search.cards import data_card, study_card
+from search.cards import best_weights, data_card, study_card
 from search.engine import Engine
 from search.executors.local import LocalExecutor, load_server
 from search.finish import TestReading, read_test_split
@@ -220,9 +220,9 @@ class _Search:
             self.watch(Notice(kind="testing", trial=winner))
             test = read_test_split(self.study, self.store, winner, executor, self.data.root)
         status = "FINISHED" if is_finished else "KILLED"
-        uploader.show_study(
-            study_card(request, self.plan, card, book.trials, status=status, test=test, store=self.store)
-        )
+        final = study_card(request, self.plan, card, book.trials, status=status, test=test)
+        files = best_weights(book.trials, request.space.objective.metric, self.store, request.study)
+        uploader.show_study(replace(final, files=files))
         num_due = uploader.close(timeout_seconds=UPLOAD_SECONDS)
         return Outcome(
             study=request.study,

@@ -9,6 +9,7 @@ from search.errors import StudyError
 from search.eventlog import FILE, read
 from search.trials import Trial, fold
 
+RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow gives itself
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -95,10 +96,10 @@ def check_model_name(name: str) -> str:
     Raises:
         StudyError: If it does not.
     """
-    if not NAME.fullmatch(name) or ".." in name:
+    if not NAME.fullmatch(name) or ".." in name or RESERVED.fullmatch(name):
         raise StudyError(
             f"A model or alias can't be called {name[:80]!r}. Use 1 to 64 letters, digits, dots, hyphens and "
-            f"underscores, beginning with a letter or digit."
+            f"underscores, beginning with a letter or digit; MLflow keeps `latest` and `v1`, `v2`, ... for itself."
         )
     return name
 

@@ -70,7 +70,9 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a server in a process group of its own, so that Ctrl-C reaches it through us alone."""
     environment = {**SWITCHES, **os.environ}
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    return subprocess.Popen(  # noqa: S603  -- our own commands
+        command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True
+    )
 
 
 def _check_free(port: int, option: str) -> None:

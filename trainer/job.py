@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from trainer.batches import Images, load_images
 from trainer.checkpoints import load_checkpoint, save_checkpoint
-from trainer.config import JobConfig, flat
+from trainer.config import flat
 from trainer.data import load_data_set, open_split
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device

@@ -142,7 +142,7 @@ def _backward(state: TrainState, config: JobConfig, portion: _Batch, batch_size:
     with torch.autocast(portion.pixels.device.type, precision, enabled=precision is not torch.float32):
         logits = state.model(portion.pixels)
     loss = F.cross_entropy(logits.float(), portion.targets, reduction="sum") / batch_size
-    scaled: Tensor = state.scaler.scale(loss) if state.scaler else loss
+    scaled: Tensor = state.scaler.scale(loss)
     scaled.backward()  # type: ignore[no-untyped-call]
     state.stretch.correct += (logits.argmax(1) == portion.labels).sum()
     return loss.detach()
@@ -158,17 +158,12 @@ def _update(state: TrainState, config: JobConfig) -> None:
     """Clip, step, average; the gradients are gone afterwards."""
     parameters = [p for p in state.model.parameters() if p.grad is not None]
     for optimizer in state.optimizers:
-        if state.scaler:
-            state.scaler.unscale_(optimizer)
+        state.scaler.unscale_(optimizer)
     if config.training.grad_clip:
         nn.utils.clip_grad_norm_(parameters, config.training.grad_clip)
     for optimizer in state.optimizers:
-        if state.scaler:
-            state.scaler.step(optimizer)
-        else:
-            optimizer.step()
-    if state.scaler:
-        state.scaler.update()
+        state.scaler.step(optimizer)
+    state.scaler.update()
     for parameter in parameters:
         parameter.grad = None
     if state.averaged is not None:

@@ -40,7 +40,7 @@ class TrainState:
     model: nn.Module
     optimizers: Optimizers
     averaged: Any | None  # timm's ModelEmaV3, where weights are averaged
-    scaler: torch.amp.GradScaler | None  # where float16 needs one
+    scaler: torch.amp.GradScaler  # passes everything through but where float16 needs it
     num_classes: int
     stretch: Stretch
     step: int = 0  # optimizer steps done
@@ -72,7 +72,7 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainSt
         model=model,
         optimizers=build_optimizers(config.optimizer, model, precision=precision),
         averaged=averaged,
-        scaler=torch.amp.GradScaler(device.type) if precision is torch.float16 else None,
+        scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),
         num_classes=len(data_set.class_names),
         stretch=new_stretch(device),
     )
@@ -90,7 +90,7 @@ def to_checkpoint(state: TrainState) -> dict[str, Any]:
         "model": state.model.state_dict(),
         "averaged": state.averaged.module.state_dict() if state.averaged is not None else None,
         "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
-        "scaler": state.scaler.state_dict() if state.scaler else None,
+        "scaler": state.scaler.state_dict(),
         "stretch": asdict(state.stretch),
         "step": state.step,
     }
@@ -103,7 +103,7 @@ def restore(state: TrainState, content: dict[str, Any]) -> None:
         state.averaged.module.load_state_dict(content["averaged"])
     for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
-    if state.scaler:
+    if content["scaler"]:  # empty where it is off
         state.scaler.load_state_dict(content["scaler"])
     state.stretch = Stretch(**content["stretch"])
     state.step = content["step"]

@@ -18,18 +18,10 @@ def promote(
 ) -> None:
     """Register the best complete trial as a model that plain MLflow loads."""
     from search.promotion import promote as register
-    from search.resume import request_of
+    from search.resume import remembered_request
     from search.store import check_model_name
 
-    request = request_of(
-        study,
-        store=store,
-        storage=storage,
-        max_trials=None,
-        timeout_seconds=None,
-        workers=None,
-        cache=user_cache(),
-    )
+    request = remembered_request(study, store=store, storage=storage, cache=user_cache())
     done = register(
         request,
         tracking_uri=tracking_uri,

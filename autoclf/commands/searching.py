@@ -1,5 +1,6 @@
 """`autoclf search` and `autoclf resume`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,7 @@ def search(
     from spaces import SpaceError, load_space
 
     declared = load_space(space)
-    source = data or declared.data.source
+    source = declared.data.source if data is None else data
     if source is None:
         raise SpaceError(
             f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR"
@@ -60,7 +61,7 @@ def search(
     request = Request(
         space=declared,
         space_text=declared.file.read_text(encoding="utf-8"),
-        study=study or declared.name,
+        study=declared.name if study is None else study,
         source=source,
         max_trials=trials or declared.budget.trials,
         timeout_seconds=timeout,
@@ -86,18 +87,11 @@ def resume(
     json: Json = False,
 ) -> None:
     """Go on with a search that was interrupted or killed, or give a finished one more trials."""
-    from search.resume import request_of
+    from search.resume import remembered_request
 
-    request = request_of(
-        study,
-        store=store,
-        storage=storage,
-        max_trials=trials,
-        timeout_seconds=timeout,
-        workers=workers,
-        cache=user_cache(),
-    )
-    _run(request, as_json=json)
+    request = remembered_request(study, store=store, storage=storage, cache=user_cache())
+    wanted = trials or request.max_trials
+    _run(replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers), as_json=json)
 
 
 def _run(request: "Request", *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ def leaderboard(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     store: Store = Path("mlruns"),
     storage: Storage = None,
-    format: Annotated[  # noqa: A002  -- the option's name
+    format: Annotated[
         Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")
     ] = "table",
 ) -> None:

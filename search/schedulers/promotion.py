@@ -7,6 +7,7 @@ trains something to the last rung; and with a time limit the best one goes on wh
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Stop, Wait
@@ -42,7 +43,7 @@ class Promotion:
 
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:
         """Resume the best promotable trial of the highest rung that has one."""
-        for rung, following in reversed(list(zip(self.rungs, self.rungs[1:], strict=False))):
+        for rung, following in reversed(list(pairwise(self.rungs))):
             scores = scores_at(rung, situation.trials, self.objective)
             num_best = max(len(scores) // self.eta, at_least if scores else 0)
             for number in sorted(scores, key=lambda n: (-scores[n], n))[:num_best]:
@@ -101,7 +102,7 @@ def estimate(trials: Sequence[Trial], rungs: Sequence[float], objective: str) ->
     A reading is carried on by the median gain from rung to rung of the trials that went on from there; where none
     did, by nothing. Failed trials are left out.
     """
-    gains = [_median_gain(a, b, trials, objective) for a, b in zip(rungs, rungs[1:], strict=False)]
+    gains = [_median_gain(a, b, trials, objective) for a, b in pairwise(rungs)]
     found = {}
     for trial in trials:
         known = readings(trial, objective)

@@ -84,7 +84,7 @@ def test_a_fault_below_one_option_is_found() -> None:
         "  optimizer: {choice: {sgd: {}, muon: {momentum: {float: [0.5, 1.5]}}}}"
     )
 
-    assert faults == [
+    assert sorted(faults) == [
         "my.yaml: `model.width` must be in [4, 512], got 2.",
         "my.yaml: `optimizer.momentum` must be in [0, 1), got 1.5.",
     ]

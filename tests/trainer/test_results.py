@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer import results  # whose Tested would be taken for a test case
 from trainer.results import (
     REASONS,
     EpochResult,
@@ -18,7 +19,6 @@ from trainer.results import (
     Started,
     StepResult,
     Stopped,
-    Tested,
     from_record,
     to_record,
 )
@@ -44,7 +44,7 @@ EVENTS: list[JobEvent] = [
     Reached(epoch=3.0, at=2.5, num_parameters=1000, predictions="predictions.npz"),
     Stopped(epoch=1.25, at=2.0),
     Failed(reason="nan_loss", message="The loss…", traceback="Traceback\n  x", at=3.0),
-    Tested(evaluation=Evaluation(loss=0.5, accuracy=0.75, top5_accuracy=1.0, num_images=16), at=4.0),
+    results.Tested(evaluation=Evaluation(loss=0.5, accuracy=0.75, top5_accuracy=1.0, num_images=16), at=4.0),
     Measured(
         device="cpu",
         precision="float32",
