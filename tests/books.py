@@ -18,7 +18,9 @@ FINISHED = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "F
 TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
 
-def assert_books_agree(root: Path, study: str, *, num_trials: int) -> list[Trial]:
+def assert_books_agree(
+    root: Path, study: str, *, num_trials: int, tracking_uri: str | None = None
+) -> list[Trial]:
     """Check a finished study in every place that tells of it; return its trials."""
     store = Store(root)
     trials = store.trials(study)
@@ -26,7 +28,7 @@ def assert_books_agree(root: Path, study: str, *, num_trials: int) -> list[Trial
     assert all(trial.state.is_over for trial in trials), "every trial has ended"
     _assert_logs_are_sound(trials)
     _assert_study_agrees(store, study, trials)
-    _assert_tracking_agrees(store, study, trials)
+    _assert_tracking_agrees(tracking_uri or store.tracking_uri, study, trials)
     _assert_nothing_is_left_behind(store, study, trials)
     return trials
 
@@ -49,8 +51,8 @@ def _assert_study_agrees(store: Store, study: str, trials: list[Trial]) -> None:
             assert found.value == trial.results[-1].val_accuracy
 
 
-def _assert_tracking_agrees(store: Store, study: str, trials: list[Trial]) -> None:
-    client = MlflowClient(tracking_uri=store.tracking_uri)
+def _assert_tracking_agrees(tracking_uri: str, study: str, trials: list[Trial]) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=1000)

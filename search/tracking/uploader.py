@@ -14,7 +14,9 @@ from search.tracking.base import StudyCard
 from search.trials import Trial
 
 log = logging.getLogger(__name__)
+FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
+MOST_FAILURES_AT_END = 3  # in a row, after which a search does not wait for its tracking store any more
 
 
 class Runs(Protocol):
@@ -89,15 +91,16 @@ class Uploader:
             return len(self._due) + len(self._due_files) + (self._due_study is not None)
 
     def _work(self) -> None:
-        pause = 0.5
+        pause, failures_at_end = FIRST_PAUSE_SECONDS, 0
         while self._wait_for_work():
             try:
                 self._show_next()
-                pause = 0.5
+                pause, failures_at_end = FIRST_PAUSE_SECONDS, 0
             except Exception as error:  # noqa: BLE001  -- whatever a network, a server or a disk may raise
                 self.last_error = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 log.warning("The tracking store failed (%s); it is tried again.", self.last_error)
-                if not self._rest(pause):
+                failures_at_end += self._is_closing
+                if failures_at_end >= MOST_FAILURES_AT_END or not self._rest(pause):
                     return
                 pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
