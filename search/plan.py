@@ -9,7 +9,8 @@ from typing import Any
 from search.errors import StudyError
 from search.executors import Executor, Gone
 from search.jobs import build_job, example_draw, model_names
-from spaces import SearchSpace, Value
+from search.request import Request
+from spaces import Value
 from trainer.orders import MeasureOrder, Order
 from trainer.results import Failed, JobEvent, Measured
 
@@ -43,30 +44,29 @@ class Plan:
         return asdict(self)
 
 
-def make_plan(
-    space: SearchSpace, executor: Executor, *, data_root: Path, data: str, device: str, workers: int | None
-) -> Plan:
-    """Measure this machine on the models of a space.
+def make_plan(executor: Executor, request: Request, *, data_root: Path, data: str) -> Plan:
+    """Measure this machine on the models of the space.
 
     Raises:
         StudyError: If a model of the space can't be trained here.
     """
-    cores = num_cores()
+    space, cores = request.space, num_cores()
     order = MeasureOrder(
         configs=tuple(
             build_job(space, example_draw(space, model), data=data, seed=0, runtime={})
             for model in model_names(space)
         ),
         data_root=data_root,
-        device=device,
+        device=request.device,
         num_cores=cores,
-        threads=max(1, cores // workers) if workers else None,
+        threads=max(1, cores // request.workers) if request.workers else None,
+        seconds=request.timeout_seconds,
     )
     found = run_alone(executor, order)
     if not isinstance(found, Measured):
         message = found.message if isinstance(found, Failed) else "the process died"
         raise StudyError(f"This space can't be trained on this machine: {message}")
-    return Plan(**(asdict(found) | {"workers": workers or found.workers}))
+    return Plan(**(asdict(found) | {"workers": request.workers or found.workers}))
 
 
 def run_alone(executor: Executor, order: Order) -> JobEvent | None:

@@ -152,14 +152,7 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
         plan = Plan(**known)
         return Plan(**(known | {"workers": request.workers})) if request.workers else plan
     watch(Notice(kind="measuring"))
-    plan = make_plan(
-        request.space,
-        LocalExecutor(1),
-        data_root=data.root,
-        data=data.fingerprint,
-        device=request.device,
-        workers=request.workers,
-    )
+    plan = make_plan(LocalExecutor(1), request, data_root=data.root, data=data.fingerprint)
     study.remember("autoclf.plan", plan.record())
     watch(Notice(kind="measured", values=plan.record()))
     return plan

@@ -18,9 +18,7 @@ FINISHED = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "F
 TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
 
-def assert_books_agree(
-    root: Path, study: str, *, num_trials: int, tracking_uri: str | None = None
-) -> list[Trial]:
+def assert_books_agree(root: Path, study: str, *, num_trials: int, tracking_uri: str | None = None) -> list[Trial]:
     """Check a finished study in every place that tells of it; return its trials."""
     store = Store(root)
     trials = store.trials(study)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,17 +132,20 @@ def make_desk(root: Path, *, template: Path | None = None, space: str = SPACE) -
         (root / "mlruns").mkdir()
         shutil.copy(template, root / "mlruns" / "mlflow.db")
     environment = {
-        **{
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("MLFLOW", "AUTOCLF_CRASH"))
-        },
+        **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "AUTOCLF_CRASH"))},
         "XDG_CACHE_HOME": str(root / "cache"),
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "NO_COLOR": "1",
         "COLUMNS": "160",
     }
     return Desk(root, environment)
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def is_alive(pid: int) -> bool:

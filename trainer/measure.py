@@ -20,10 +20,12 @@ from trainer.orders import MeasureOrder
 from trainer.results import Measured
 from trainer.state import begin
 
-PORTIONS = (32, 64, 128, 250, 500, 1000, 2000)
-GAIN = 1.03  # a larger portion must be this much faster
-WORTH_THREADS = 0.85  # share of the rate per thread that more threads may cost
-PATIENCE_SECONDS = 6.0  # for one portion; a slower model is not tried on a larger one
+PORTIONS = (64, 128, 250, 500, 1000, 2000)  # smaller ones give batch norm too little to go by
+WORTH_SIZE = 0.92  # share of the best rate at which the larger portion is taken, for its steadier statistics
+HOPELESS = 0.75  # share of the best rate below which no larger portion is tried
+WORTH_THREADS = 0.8  # share of the rate per thread that must be left to give a job more threads
+SHARE_OF_LIMIT = 0.5  # of a time limit, in which a full training should fit
+PATIENCE_SECONDS = 2.0  # for one step; a model that is slower is not tried on larger portions
 
 
 def measure(order: MeasureOrder) -> Measured:
@@ -55,33 +57,41 @@ def measure(order: MeasureOrder) -> Measured:
 
 
 def _threads(order: MeasureOrder, config: JobConfig, images: Images) -> int:
-    """Return the most threads that keep most of the rate per thread; an accelerator's job needs just one."""
+    """Return the most threads that keep most of the rate per thread; an accelerator's job needs just one.
+
+    Within a time limit, a job gets enough of them for a full training, if any number is enough.
+    """
     if images.mean.device.type != "cpu":
         return 1
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
-    rates = {n: _rate(_with(config, threads=n), images, order, portion=PORTIONS[2]) / n for n in counts}
-    best = max(rates.values())
-    return max(count for count, rate in rates.items() if rate >= WORTH_THREADS * best)
+    rates = {n: _rate(_with(config, threads=n), images, order, portion=PORTIONS[0]) for n in counts}
+    per_thread = max(rate / count for count, rate in rates.items())
+    chosen = max(count for count, rate in rates.items() if rate / count >= WORTH_THREADS * per_thread)
+    if order.seconds is None:
+        return chosen
+    needed = len(images) * config.training.epochs / (SHARE_OF_LIMIT * order.seconds)
+    enough = [count for count, rate in rates.items() if rate >= needed]
+    return max(chosen, min(enough, default=max(rates, key=lambda count: rates[count])))
 
 
 def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tuple[int, float]:
-    """Grow the portion while that pays; return it with its images per second."""
-    best, best_rate = 0, 0.0
+    """Grow the portion while that pays; return the largest that is near the best, with its images per second."""
+    rates: dict[int, float] = {}
     for portion in _candidates(config, images):
-        begin_at = time.perf_counter()
         try:
-            rate = _rate(config, images, order, portion=portion)
+            rates[portion] = _rate(config, images, order, portion=portion)
         except RuntimeError as error:
             if "memory" not in str(error):
                 raise
-            return best or portion, best_rate  # its trials will fail and say why; the others can go on
-        if rate > GAIN * best_rate or not best:
-            best, best_rate = portion, rate
-        elif config.runtime.device == "cpu":
+            break  # its trials will fail and say why if even the first is too large
+        is_slow = portion / rates[portion] > PATIENCE_SECONDS
+        if is_slow or rates[portion] < HOPELESS * max(rates.values()):
             break
-        if time.perf_counter() - begin_at > PATIENCE_SECONDS:
-            break
-    return best, best_rate
+    if not rates:
+        return PORTIONS[0], 0.0
+    best = max(rates.values())
+    chosen = max(portion for portion, rate in rates.items() if rate >= WORTH_SIZE * best)
+    return chosen, rates[chosen]
 
 
 def _candidates(config: JobConfig, images: Images) -> Iterable[int]:
@@ -97,9 +107,8 @@ def _rate(config: JobConfig, images: Images, order: MeasureOrder, *, portion: in
     trial = _with(trial, micro_batch=size)
     state = begin(trial, load_data_set(order.data_root), images)
     indices = torch.arange(size)
-    take_step(state, trial, images, indices)
-    seconds = []
-    for _ in range(2):
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) < 4 and sum(seconds) < PATIENCE_SECONDS):
         start = time.perf_counter()
         take_step(state, trial, images, indices)
         _wait(images)

@@ -38,6 +38,7 @@ class MeasureOrder:
     device: str  # or `auto`
     num_cores: int
     threads: int | None  # of a job; None asks for the best
+    seconds: float | None = None  # that the search may take
 
 
 Order = TrainOrder | TestOrder | MeasureOrder

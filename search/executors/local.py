@@ -5,9 +5,11 @@ The server never computes: it holds no threads and no CUDA context that a fork c
 
 import json
 import multiprocessing
+import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -17,12 +19,32 @@ from trainer.orders import Order
 from trainer.results import from_record
 
 WORKER = "search.executors.worker"
+# The C library would give each large tensor back to the system and fetch fresh pages for the next one, which costs a
+# training step on a processor up to a fifth of its time. Large pages save a little more. Other systems ignore this.
+ALLOCATOR = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in (("mmap_threshold", 2**30), ("trim_threshold", 2**31 - 1), ("hugetlb", 1))
+)
 
 
 def load_server() -> None:
     """Start the server that workers are forked from; it loads torch while the caller does something else."""
     multiprocessing.get_context("forkserver").set_forkserver_preload([WORKER])
-    forkserver.ensure_running()
+    with _environment("GLIBC_TUNABLES", ALLOCATOR):
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable for the processes started in the block, unless the user has set it."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 class LocalExecutor:

@@ -69,7 +69,7 @@ class Script:
 
 
 Scripts = Callable[[int, JobConfig], Script]  # from a job's number and configuration
-Answer = Callable[[TestOrder | MeasureOrder], JobEvent]  # to what is not training
+Answer = Callable[[TestOrder | MeasureOrder], JobEvent | Gone]  # to what is not training
 
 
 def reading(epoch: float, *, val_accuracy: float, val_loss: float, seconds: float) -> EpochResult:
@@ -135,7 +135,8 @@ class ScriptedExecutor:
     Args:
         scripts: Gives the script of a job, the same one whenever the job begins again.
         num_slots: Jobs at once.
-        answer: Gives the one event of a job that does not train; without it there can be none.
+        answer: Gives the one event of a job that does not train, or the death of its worker; without it there
+            can be no such job.
         speed: Simulated seconds a real one; infinite to wait for nothing.
     """
 
@@ -222,8 +223,9 @@ class ScriptedExecutor:
             del self._running[number]
         return Event(number, due.what)
 
-    def _farewell(self, last: JobEvent) -> deque[_Due]:
-        return deque([_Due(self._now, last), _Due(self._now + LEAVING_SECONDS, Gone(0))])
+    def _farewell(self, last: JobEvent | Gone) -> deque[_Due]:
+        end = [] if isinstance(last, Gone) else [_Due(self._now + LEAVING_SECONDS, Gone(0))]
+        return deque([_Due(self._now, last), *end])
 
     def _training(self, number: int, order: TrainOrder) -> _Job:
         script = self._scripts(number, order.config)

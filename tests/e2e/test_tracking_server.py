@@ -15,7 +15,7 @@ import pytest
 
 from search.tracking.environment import SWITCHES
 from tests.books import assert_books_agree
-from tests.command import Desk
+from tests.command import Desk, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 START_SECONDS = 120
@@ -43,7 +43,7 @@ def server(root: Path, port: int) -> Iterator[str]:
 def test_a_search_logs_to_a_server_as_to_a_file(desk: Desk, template: Path) -> None:
     shutil.copy(template, desk.root / "server.db")
 
-    with server(desk.root, _free_port()) as address:
+    with server(desk.root, free_port()) as address:
         done = desk.run("search", "--space", "tiny.yaml", "--trials", "3", "--tracking-uri", address)
 
         assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_a_search_logs_to_a_server_as_to_a_file(desk: Desk, template: Path) -> N
 
 def test_a_search_goes_on_without_its_server_and_uploads_when_that_is_back(desk: Desk, template: Path) -> None:
     shutil.copy(template, desk.root / "server.db")
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
 
     away = desk.run("search", "--space", "tiny.yaml", "--trials", "3", "--tracking-uri", address)
@@ -63,12 +63,6 @@ def test_a_search_goes_on_without_its_server_and_uploads_when_that_is_back(desk:
     with server(desk.root, port):
         assert desk.run("resume", "tiny").returncode == 0
         assert_books_agree(desk.store, "tiny", num_trials=3, tracking_uri=address)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_open(port: int) -> None:

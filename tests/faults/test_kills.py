@@ -54,9 +54,7 @@ def slow_undisturbed(tmp_path_factory: pytest.TempPathFactory, template: Path) -
     return results_of(desk)
 
 
-def test_f1_and_f40_a_killed_worker_is_replaced_and_nothing_changes(
-    slow_desk: Desk, slow_undisturbed: Results
-) -> None:
+def test_f1_and_f40_a_killed_worker_is_replaced_and_nothing_changes(slow_desk: Desk, slow_undisturbed: Results) -> None:
     with slow_desk.started(*SHORT) as running:
         os.kill(running.wait_for("started", trial=1)["pid"], signal.SIGKILL)
         died = running.wait_for("died", trial=1)
@@ -112,9 +110,7 @@ def test_f2_a_promotion_killed_midway_leaves_no_alias_and_succeeds_the_next_time
     assert client.get_model_version_by_alias("tiny", "champion").version == "2"
 
 
-def test_f3_workers_of_a_killed_driver_end_and_the_study_goes_on(
-    slow_desk: Desk, slow_undisturbed: Results
-) -> None:
+def test_f3_workers_of_a_killed_driver_end_and_the_study_goes_on(slow_desk: Desk, slow_undisturbed: Results) -> None:
     with slow_desk.started(*SHORT) as running:
         worker = running.wait_for("started", trial=1)["pid"]
         running.process.kill()

@@ -15,9 +15,7 @@ DIVERGES = SPACE.replace("lr: {float: [0.01, 0.3], log: true}", "lr: {float: [0.
     "  - {model: resnet9, model.width: 4, optimizer: sgd, optimizer.lr: 1.0e+30}\n"
     "  - {model: resnet9, model.width: 4, optimizer: adamw, optimizer.lr: 0.003}\n"
 )
-HUGE = SPACE.replace(
-    "resnet9: {width: {choice: [4, 8]}}", "resnet9: {width: 4}\n      resnet18: {width: 512}"
-) + (
+HUGE = SPACE.replace("resnet9: {width: {choice: [4, 8]}}", "resnet9: {width: 4}\n      resnet18: {width: 512}") + (
     "baselines:\n"
     "  - {model: resnet9, optimizer: adamw, optimizer.lr: 0.003}\n"
     "  - {model: resnet18, optimizer: sgd, optimizer.lr: 0.1}\n"
@@ -38,9 +36,7 @@ def test_f17_a_loss_that_is_no_number_fails_the_trial_at_once(tmp_path: Path, te
     assert trials[1].state is State.COMPLETE
 
 
-def test_f19_a_trial_that_needs_too_much_memory_fails_and_the_study_goes_on(
-    tmp_path: Path, template: Path
-) -> None:
+def test_f19_a_trial_that_needs_too_much_memory_fails_and_the_study_goes_on(tmp_path: Path, template: Path) -> None:
     desk = make_desk(tmp_path, template=template, space=HUGE)
     limited = Desk(desk.root, desk.environment)
     words = " ".join(limited.command("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1"))

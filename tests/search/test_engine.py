@@ -1,7 +1,10 @@
 """The driver: whole searches with scripted jobs on real books, and what becomes of those that go wrong."""
 
+import json
 import math
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from search_samples import (
     KILLED,
     NAME,
     Scene,
+    copy_database,
     learns,
     quality,
     states,
@@ -56,8 +60,6 @@ def _assert_over(scene: Scene, num_trials: int) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, small_space: SearchSpace) -> Scene:
     """A search of 20 trials that has ended."""
-    from search_samples import copy_database
-
     store = Store(tmp_path_factory.mktemp("whole"))
     copy_database(empty_database, store)
     scene = Scene(store=store, space=small_space, max_trials=20)
@@ -139,11 +141,7 @@ def test_all_slots_are_used_and_no_more(stage: Stage, num_slots: int) -> None:
     assert most == num_slots
 
 
-def test_equal_searches_draw_equal_trials(
-    tmp_path: Path, empty_database: Path, small_space: SearchSpace
-) -> None:
-    from search_samples import copy_database
-
+def test_equal_searches_draw_equal_trials(tmp_path: Path, empty_database: Path, small_space: SearchSpace) -> None:
     found = []
     for name in ("a", "b"):
         store = Store(tmp_path / name)
@@ -157,8 +155,6 @@ def test_equal_searches_draw_equal_trials(
 
 
 def test_a_loss_is_made_small(stocked: Store, small_space: SearchSpace) -> None:
-    from dataclasses import replace
-
     space = replace(small_space, objective=replace(small_space.objective, metric="val/loss"))
     scene = Scene(store=stocked, space=space, max_trials=6)
 
@@ -181,13 +177,14 @@ def _unsound(number: int, config: JobConfig) -> Script:
 
 
 def test_an_unsound_result_fails_its_trial_and_is_not_kept(stage: Stage) -> None:
-    scene = stage(max_trials=2, scripts=_unsound)
+    scene = stage(max_trials=2, scripts=_unsound)  # trial 1 is the better one, and goes on
 
     assert scene.run()
 
-    failed = scene.trials[1]
-    if failed.state is State.FAILED:  # it was sent beyond the first rung
-        assert (failed.reason, [r.epoch for r in failed.results]) == ("nan_loss", [1.0])
+    failed, other = scene.trials[1], scene.trials[0]
+    assert (failed.state, failed.reason) == (State.FAILED, "nan_loss")
+    assert [result.epoch for result in failed.results] == [1.0]
+    assert other.state is State.COMPLETE
     _assert_over(scene, 2)
 
 
@@ -228,7 +225,7 @@ def test_a_worker_that_was_killed_is_tried_again_from_its_checkpoint(stage: Stag
     _assert_over(scene, 1)
 
 
-@pytest.mark.parametrize("code", [KILLED, -15, 143])
+@pytest.mark.parametrize("code", [KILLED, 143])
 def test_a_worker_that_was_killed_twice_fails_its_trial(stage: Stage, code: int) -> None:
     scene = stage(max_trials=2, scripts=with_mishaps({0: (Death(0.5, code), Death(0.5, code))}))
 
@@ -240,7 +237,7 @@ def test_a_worker_that_was_killed_twice_fails_its_trial(stage: Stage, code: int)
     _assert_over(scene, 2)
 
 
-@pytest.mark.parametrize("code", [CRASHED, -6, 1, 0])
+@pytest.mark.parametrize("code", [CRASHED, 0])
 def test_a_worker_that_crashed_fails_its_trial_at_once(stage: Stage, code: int) -> None:
     scene = stage(max_trials=2, scripts=with_mishaps({0: (Death(0.5, code),)}))
 
@@ -251,15 +248,13 @@ def test_a_worker_that_crashed_fails_its_trial_at_once(stage: Stage, code: int) 
     _assert_over(scene, 2)
 
 
-@pytest.mark.parametrize("reason", ["oom", "disk_full", "error"])
-def test_a_trial_that_fails_leaves_the_search_going_on(stage: Stage, reason: str) -> None:
-    scene = stage(max_trials=4, scripts=with_mishaps({0: (Failure(0.5, reason, "why"),)}))
+def test_a_trial_that_fails_leaves_the_search_going_on(stage: Stage) -> None:
+    scene = stage(max_trials=4, scripts=with_mishaps({0: (Failure(0.5, "oom", "no memory"),)}))
 
     assert scene.run()
 
-    assert (scene.trials[0].state, scene.trials[0].reason, scene.trials[0].message) == (
-        *(State.FAILED, reason, "why"),
-    )
+    failed = scene.trials[0]
+    assert (failed.state, failed.reason, failed.message) == (State.FAILED, "oom", "no memory")
     assert states(scene.trials)[State.COMPLETE] > 0
     _assert_over(scene, 4)
 
@@ -274,9 +269,7 @@ def test_a_trial_that_fails_late_keeps_its_results(stage: Stage) -> None:
 
 
 def test_a_search_in_which_every_trial_fails_ends(stage: Stage) -> None:
-    scene = stage(
-        max_trials=5, scripts=lambda n, c: with_mishaps({n: (Failure(0.5, "bad_config"),)})(n, c)
-    )
+    scene = stage(max_trials=5, scripts=lambda n, c: with_mishaps({n: (Failure(0.5, "bad_config"),)})(n, c))
 
     assert scene.run()
 
@@ -292,10 +285,8 @@ def _after(scene: Scene, num_notices: int) -> Callable[[], bool]:
     return lambda: len(scene.notices) >= num_notices
 
 
-@pytest.mark.parametrize("num_notices", [0, 1, 4, 9, 20])
-def test_an_interrupted_search_can_go_on_and_ends_with_as_many_trials_as_wanted(
-    stage: Stage, num_notices: int
-) -> None:
+@pytest.mark.parametrize("num_notices", [0, 4, 12])
+def test_an_interrupted_search_can_go_on_and_ends_with_as_many_trials_as_wanted(stage: Stage, num_notices: int) -> None:
     scene = stage(max_trials=5)
 
     is_finished = scene.run(is_interrupted=_after(scene, num_notices))
@@ -384,6 +375,12 @@ def _hung(number: int, config: JobConfig) -> Script:
     return Script(results=curve([r.val_accuracy for r in script.results], seconds_per_epoch=1000.0))
 
 
+def _unequal(number: int, config: JobConfig) -> Script:
+    """The first trial is slow."""
+    accuracies = [result.val_accuracy for result in learns(number, config).results]
+    return Script(results=curve(accuracies, seconds_per_epoch=0.01 if number else 0.2))
+
+
 def test_a_search_without_time_begins_nothing(stage: Stage) -> None:
     scene = stage()
 
@@ -415,32 +412,47 @@ def test_a_trial_that_the_deadline_kills_did_not_die(stage: Stage) -> None:
     assert (scene.trials[0].state, scene.trials[0].reason) == (State.PRUNED, "time")
 
 
-def test_with_little_time_the_best_trial_is_trained_to_the_end_and_nothing_else(stage: Stage) -> None:
-    scene = stage(max_trials=100, scripts=_real, speed=1.0, num_slots=3)
+def test_with_little_time_the_best_trial_is_trained_to_the_end(stage: Stage) -> None:
+    scene = stage(max_trials=2, scripts=_unequal, speed=1.0, num_slots=3)
 
     assert scene.run(seconds=4.0)  # within the margin from the first reading on
 
-    complete = [trial for trial in scene.trials if trial.state is State.COMPLETE]
-    assert len(complete) >= 1
-    assert len(scene.trials) < 100
+    assert scene.trials[1].state is State.COMPLETE
 
 
 @pytest.mark.xfail(
     strict=True,
     raises=ValueError,
-    reason="with one worker, _close looks for a running trial to stop while the only one is leaving",
+    reason="_close looks for a running trial to stop while the workers of all of them are leaving",
 )
-def test_with_one_worker_and_little_time_the_best_trial_is_trained_to_the_end(stage: Stage) -> None:
-    scene = stage(max_trials=100, scripts=_real, speed=1.0, num_slots=1)
+@pytest.mark.parametrize("num_slots", [1, 2])
+def test_with_little_time_and_no_free_slot_nothing_begins_until_the_best_is_trained(
+    stage: Stage, num_slots: int
+) -> None:
+    scene = stage(max_trials=100, scripts=_unequal, speed=1.0, num_slots=num_slots)
 
-    assert scene.run(seconds=4.0)
+    scene.run(seconds=4.0, is_interrupted=lambda: bool(scene.numbers("complete")))
 
-    assert states(scene.trials)[State.COMPLETE] >= 1
+    (best,) = scene.numbers("complete")
+    kinds = [(n.kind, n.trial.number) for n in scene.notices if n.trial]
+    since = kinds[kinds.index(("paused", best)) :]
+    assert not [number for kind, number in since if kind == "ordered" and number != best]
+
+
+def test_a_search_ends_at_its_deadline(stage: Stage) -> None:
+    scene = stage(scripts=_hung, speed=1.0, num_slots=1)
+    begin = time.monotonic()
+
+    assert scene.run(seconds=0.4)
+
+    assert 0.4 <= time.monotonic() - begin < 3
+    _assert_over(scene, 1)
+
+
+# Notices
 
 
 def test_every_notice_is_a_record_that_json_can_hold(whole: Scene) -> None:
-    import json
-
     records = [notice.record() for notice in whole.notices]
 
     assert json.loads(json.dumps(records)) == records

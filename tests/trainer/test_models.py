@@ -238,7 +238,7 @@ width = next(item for item in fields(VARIANTS["model"][sys.argv[1]]) if item.nam
 with tempfile.TemporaryDirectory() as place:
     splits = open_splits(prepare_stripes(Path(place)))
     narrowest = width.type(width.metadata["range"].low)
-    config = tiny_job(splits.data_set, {"model": sys.argv[1], "model.width": narrowest, "training.epochs": 10})
+    config = tiny_job(splits.data_set, {"model": sys.argv[1], "model.width": narrowest, "training.epochs": 3})
     advance(fresh(config, splits), config, splits)
 """
 
@@ -252,10 +252,9 @@ with tempfile.TemporaryDirectory() as place:
         pytest.param(
             "resnet18",
             marks=pytest.mark.xfail(
-                torch.backends.cpu.get_cpu_capability() == "AVX2",
-                strict=True,
-                reason="on AVX2, the backward pass of a 1 x 1 convolution of stride 2 with fewer than 8 channels "
-                "in channels_last writes past its memory: resnet18 below width 8 kills the process",
+                run=False,
+                reason="below width 8 and in channels_last, the backward pass of a 1 x 1 convolution of stride 2 "
+                "writes past its memory on AVX2: the process dies, hangs, or goes on with broken numbers",
             ),
         ),
     ],

@@ -1,0 +1,84 @@
+"""Every command that the pages show is run, in the order in which a reader meets it."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.command import Desk, make_desk
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlruns/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "mlruns" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SERVERS = ("autoclf ui",)  # they last until Ctrl-C; tests/e2e/test_ui.py runs them
+LONG = {"--trials 50": "--trials 1 --timeout 30s", "--timeout 2h": "--timeout 20s", "--timeout 60m": "--timeout 30s"}
+
+
+def commands(page: Path) -> list[str]:
+    """Return the lines of a page's shell blocks, without comments."""
+    lines = (
+        line.partition(" #")[0].strip() for block in BLOCK.findall(page.read_text()) for line in block.splitlines()
+    )
+    return [line for line in lines if line]
+
+
+def test_the_pages_show_commands_at_all() -> None:
+    assert len(commands(ROOT / "README.md")) > 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
+
+    missing = [target for target in targets if not (page.parent / target).exists()]
+
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_make_targets_that_the_pages_name_exist(page: Path) -> None:
+    targets = set(re.findall(r"^(?:.*`)?make ([a-z-]+)", page.read_text(), re.MULTILINE))
+
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert targets <= known
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_commands_of_the_readme_run(tmp_path: Path, template: Path) -> None:
+    desk = make_desk(tmp_path, template=template)
+    _make_photos(tmp_path / "photos")
+
+    for line in commands(ROOT / "README.md"):
+        if line.startswith("make ") or line.startswith(SERVERS) or "cifar10" in line:
+            continue
+        for long, short in LONG.items():
+            line = line.replace(long, short)
+        _run(desk, line)
+
+
+def _run(desk: Desk, line: str) -> None:
+    name, *arguments = shlex.split(line)
+    assert name == "autoclf", f"{line!r} is no command of ours"
+    done = desk.run(*arguments)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def _make_photos(root: Path) -> None:
+    """Make forty small pictures of two kinds that can be told apart."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("cats", "dogs")):
+        (root / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+            pixels[..., label] //= 4
+            Image.fromarray(pixels).save(root / name / f"{number}.jpg")

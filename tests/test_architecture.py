@@ -1,0 +1,200 @@
+"""Which way the arrows run: what a room may import, who holds the key to the test split, how long a function is."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms that each room may name
+    "spaces": {"pydantic", "yaml"},
+    "trainer": {"PIL", "filelock", "numpy", "safetensors", "sklearn", "timm", "torch", "torchvision"},
+    "search": {
+        *("spaces", "trainer"),
+        *("filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
+        *("pandas", "psutil", "sklearn", "sqlalchemy", "torch", "yaml"),
+    },
+    "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
+}
+DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
+    "optuna": {"sampling", "storage", "study", "suggest"},
+    "sqlalchemy": {"storage"},
+    "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},
+    "torch": {"doctor", "promotion"},  # within functions: a driver does not load it
+}
+FREE_OF_TORCH = ("search.engine", "search.run", "autoclf.application")
+HEAVY = ("torch", "torchvision", "timm", "mlflow")
+LONGEST_FUNCTION = 60  # lines
+LONGEST_FILE = 400  # lines
+TOO_LONG = {"trainer/config.py"}  # one closed set of dataclasses
+
+FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """Full names of all modules that a file imports, and of what it takes out of them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, "imports are absolute"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _needed(tree: ast.AST, modules: set[str]) -> set[str]:
+    """The modules that a file imports; of `from package import module`, the module."""
+    imported = set(_imported(tree)) & modules
+    taken_from = {name.rpartition(".")[0] for name in imported}
+    return imported - taken_from
+
+
+def _roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in _imported(_tree(path))}
+
+
+def _called(path: Path, name: str) -> bool:
+    """Whether a file calls something of this name."""
+    calls = (node.func for node in ast.walk(_tree(path)) if isinstance(node, ast.Call))
+    return any(ast.unparse(function).rpartition(".")[2] == name for function in calls)
+
+
+def _circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The first circle that is found, or nothing."""
+    done: set[str] = set()
+
+    def follow(node: str, way: list[str]) -> list[str]:
+        if node in way:
+            return [*way[way.index(node) :], node]
+        if node in done:
+            return []
+        found = next((c for n in sorted(graph.get(node, ())) if (c := follow(n, [*way, node]))), [])
+        done.add(node)
+        return found
+
+    return next((circle for node in graph if (circle := follow(node, []))), [])
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+
+    extra = _roots(path) - sys.stdlib_module_names - {package} - MAY_IMPORT[package]
+
+    assert not extra, (
+        f"{package}/ must not import {', '.join(sorted(extra))}. "
+        f"Pass the value in as an argument, or move this code up a room."
+    )
+
+
+def test_packages_do_not_import_each_other_in_a_circle() -> None:
+    graph = {
+        package: {root for path in (ROOT / package).rglob("*.py") for root in _roots(path)}
+        & MAY_IMPORT.keys() - {package}
+        for package in MAY_IMPORT
+    }
+
+    assert not _circle(graph)
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    modules = {_module(path): path for path in FILES}
+    graph = {name: _needed(_tree(path), set(modules)) for name, path in modules.items()}
+
+    assert not _circle(graph)
+
+
+def test_a_circle_would_be_found() -> None:
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_the_search_names_a_large_library_behind_few_doors(package: str) -> None:
+    found = {_module(path) for path in (ROOT / "search").rglob("*.py") if package in _roots(path)}
+
+    assert found == {f"search.{name}" for name in DOORS[package]}
+
+
+def test_only_the_end_of_a_search_orders_a_reading_of_the_test_split() -> None:
+    assert [_name(path) for path in FILES if _called(path, "TestOrder")] == ["search/finish.py"]
+
+
+def test_only_a_job_opens_the_test_split() -> None:
+    openers = [_name(path) for path in FILES if "trainer.data.locked.open_test_split" in _imported(_tree(path))]
+
+    assert openers == ["trainer/job.py"]
+    assert [_name(path) for path in FILES if _called(path, "open_test_split")] == ["trainer/job.py"]
+    assert {_name(path) for path in FILES if _called(path, "read_split")} == {
+        "trainer/data/locked.py",
+        "trainer/data/store.py",
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    functions = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    long = [f.name for f in functions if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION]
+
+    assert not long, f"longer than {LONGEST_FUNCTION} lines: {', '.join(long)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path,
+            id=_name(path),
+            marks=pytest.mark.xfail(strict=True, reason="409 lines") if _name(path) in TOO_LONG else (),
+        )
+        for path in FILES
+    ],
+)
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    num_lines = len(path.read_text(encoding="utf-8").splitlines())
+
+    assert num_lines <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_a_module_says_first_what_belongs_in_it(path: Path) -> None:
+    assert ast.get_docstring(_tree(path))
+
+
+def test_the_driver_and_the_command_line_load_neither_torch_nor_mlflow(
+    python_environment: dict[str, str],
+) -> None:
+    code = f"import sys, {', '.join(FREE_OF_TORCH)}; print(*sys.modules.keys() & {set(HEAVY)})"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=python_environment, check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.split() == []
+
+
+def test_the_tests_of_the_search_need_no_torch() -> None:
+    files = [*(ROOT / "tests" / "search").glob("*.py"), *(ROOT / "tests" / "contracts").glob("*.py")]
+
+    found = {_name(path) for path in files if _roots(path) & set(HEAVY)}
+
+    assert not found

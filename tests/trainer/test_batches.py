@@ -1,0 +1,137 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.trainer.short_jobs import CPU, Splits
+from trainer.batches import Images, batch_indices, load_images
+from trainer.data import DataSet, Split, open_split
+
+
+@given(num_images=st.integers(1, 300), batch_size=st.integers(1, 320), epoch=st.integers(0, 5))
+@settings(deadline=None)
+def test_an_epoch_takes_every_image_at_most_once_and_leaves_less_than_a_batch(
+    num_images: int, batch_size: int, epoch: int
+) -> None:
+    order = batch_indices(num_images, batch_size=batch_size, seed=0, epoch=epoch)
+
+    taken = order.flatten().tolist()
+    assert order.shape[1] == min(batch_size, num_images)
+    assert len(set(taken)) == len(taken)
+    assert set(taken) <= set(range(num_images))
+    assert 0 <= num_images - len(taken) < order.shape[1]
+
+
+def test_whole_batches_make_a_permutation() -> None:
+    order = batch_indices(48, batch_size=16, seed=0, epoch=0)
+
+    assert order.shape == (3, 16)
+    assert sorted(order.flatten().tolist()) == list(range(48))
+
+
+def test_the_images_left_out_differ_from_epoch_to_epoch() -> None:
+    left_out = {
+        frozenset(range(50)) - set(batch_indices(50, batch_size=16, seed=0, epoch=epoch).flatten().tolist())
+        for epoch in range(4)
+    }
+
+    assert len(left_out) == 4
+
+
+@pytest.mark.parametrize("batch_size", [64, 65, 65_536])
+def test_a_split_no_larger_than_a_batch_is_one_batch(batch_size: int) -> None:
+    assert batch_indices(64, batch_size=batch_size, seed=0, epoch=0).shape == (1, 64)
+
+
+def test_the_order_is_decided_by_seed_and_epoch_alone() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = batch_indices(40, batch_size=8, seed=3, epoch=2)
+        torch.manual_seed(2)
+        second = batch_indices(40, batch_size=8, seed=3, epoch=2)
+
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(("seed", "epoch"), [(3, 1), (4, 2)])
+def test_another_seed_or_epoch_is_another_order(seed: int, epoch: int) -> None:
+    one = batch_indices(40, batch_size=8, seed=3, epoch=2)
+    other = batch_indices(40, batch_size=8, seed=seed, epoch=epoch)
+
+    assert not torch.equal(one, other)
+
+
+def test_images_are_taken_with_their_labels_in_the_order_asked_for(stripes: DataSet, splits: Splits) -> None:
+    split = open_split(stripes, "train")
+
+    pixels, labels = splits.train.take(torch.tensor([5, 0, 5]))
+
+    assert labels.tolist() == split.labels[[5, 0, 5]].tolist()
+    expected = split.images[[5, 0, 5]].astype(np.float32).transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(pixels.numpy(), expected, rtol=1e-6)
+
+
+def test_images_taken_lie_between_zero_and_one_and_channels_last(splits: Splits) -> None:
+    pixels, _ = splits.train.take(torch.arange(20))
+
+    assert pixels.shape == (20, 3, 16, 16)
+    assert pixels.dtype == torch.float32
+    assert 0 <= pixels.min()
+    assert pixels.max() <= 1
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", ["stripes", "digits"])
+def test_normalised_training_images_have_mean_zero_and_deviation_one(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    data_set: DataSet = request.getfixturevalue(name)
+    images = load_images(open_split(data_set, "train"), data_set, CPU)
+
+    pixels, _ = images.take(torch.arange(len(images)))
+    channels = images.normalise(pixels).double().transpose(0, 1).flatten(1)
+
+    torch.testing.assert_close(channels.mean(1), torch.zeros(len(channels)).double(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        channels.std(1, correction=0), torch.ones(len(channels)).double(), rtol=0, atol=1e-5
+    )
+
+
+def test_validation_images_are_normalised_as_training_images_are(splits: Splits) -> None:
+    assert torch.equal(splits.val.mean, splits.train.mean)
+    assert torch.equal(splits.val.std, splits.train.std)
+
+
+def test_a_channel_that_is_the_same_everywhere_stays_finite(stripes: DataSet) -> None:
+    constant = replace(stripes, image_shape=(2, 2, 1), mean=(0.2,), std=(0.0,))
+    split = Split(np.full((3, 2, 2, 1), 51, dtype=np.uint8), np.zeros(3, dtype=np.int64))
+    images = load_images(split, constant, CPU)
+
+    pixels, _ = images.take(torch.arange(3))
+
+    assert images.normalise(pixels).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 100])
+def test_portions_are_the_split_in_order(splits: Splits, size: int) -> None:
+    portions = list(splits.val.portions(size))
+
+    whole, labels = splits.val.take(torch.arange(len(splits.val)))
+    assert all(len(pixels) == size for pixels, _ in portions[:-1])
+    assert torch.equal(torch.cat([pixels for pixels, _ in portions]), splits.val.normalise(whole))
+    assert torch.equal(torch.cat([some for _, some in portions]), labels)
+
+
+def test_an_empty_split_has_no_portions() -> None:
+    empty = Images(
+        torch.zeros((0, 4, 4, 1), dtype=torch.uint8),
+        torch.zeros(0, dtype=torch.int64),
+        mean=torch.zeros(1, 1, 1),
+        std=torch.ones(1, 1, 1),
+    )
+
+    assert len(empty) == 0
+    assert list(empty.portions(5)) == []
