@@ -121,8 +121,8 @@ def plain_line(board: Board, notice: Notice) -> str:
             plan = notice.values
             rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in plan["images_per_second"].items())
             return (
-                f"Measured on {plan['device']} in {plan['precision']}: {plan['workers']} jobs at once with "
-                f"{plan['threads']} threads each; images/s of a job: {rates}"
+                f"Measured on {plan['device']} in {plan['precision']}: jobs at once {plan['workers']}, "
+                f"threads of each {plan['threads']}; images/s of a job: {rates}"
             )
         case "crowded":
             cores = notice.values["cores"]

@@ -11,6 +11,7 @@ from search.leaderboard import leaderboard
 from search.names import run_name
 from search.request import Request
 from search.run import Outcome
+from search.trials import State
 from trainer.config import JobConfig, flat
 
 ROWS = 10
@@ -22,9 +23,10 @@ SHORT_COLUMNS = [
 def print_summary(outcome: Outcome, request: Request) -> None:
     """Print how a search ended, for a person."""
     screen = console()
-    table = leaderboard(outcome.trials, request.space.objective.metric)
     screen.print()
-    screen.print(drawn(table[SHORT_COLUMNS].head(ROWS)))
+    if outcome.trials:
+        table = leaderboard(outcome.trials, request.space.objective.metric)
+        screen.print(drawn(table[SHORT_COLUMNS].head(ROWS)))
     if outcome.winner is not None:
         screen.print(f"\n[bold]Best: trial {run_name(outcome.winner)}[/bold]")
         for path, value in changed_settings(outcome.winner.config).items():
@@ -85,10 +87,13 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     lines.append("")
     if not outcome.is_finished:
         return [*lines, f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
-    return [
-        *lines,
-        "Next:",
-        f"  autoclf ui{store}                         compare the trials in MLflow and the Optuna dashboard",
-        f"  autoclf promote {outcome.study}{store}        register the best model as its champion",
-        f"  autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}   search on",
-    ]
+    more = f"autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}"
+    if outcome.winner is None or outcome.winner.state is not State.COMPLETE:
+        return [*lines, "No trial was trained to the end in this time. Give it more:", f"  {more}"]
+    commands = {
+        f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
+        f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
+        more: "search on",
+    }
+    width = max(map(len, commands))
+    return [*lines, "Next:", *(f"  {command:{width}}   {what}" for command, what in commands.items())]

@@ -155,7 +155,7 @@ class Engine:
 
     def _end(self, number: int, state: State, *, reason: str = "", message: str = "") -> None:
         trial = self.book.end(number, state, reason=reason, message=message)
-        if state is not State.COMPLETE:
+        if state is State.FAILED:
             remove_state(self.book.store.job(self.book.name, number))
         values = trial.results[-1].metrics() if trial.results else {}
         self._tell(state.value, number, reason=reason, message=message, **values)

@@ -27,10 +27,11 @@ from search.store import Store, check_study_name, open_store
 from search.study import Study, claim, create_study
 from search.tracking.connect import connect, warm_up
 from search.tracking.uploader import Uploader
-from search.trials import Trial
+from search.trials import State, Trial
 from spaces import Value
 from trainer.config import JobConfig
 from trainer.data import DataSet, prepare
+from trainer.jobfiles import remove_state
 
 UPLOAD_SECONDS = 120.0  # that the tracking store gets at the end to show what is due
 
@@ -212,6 +213,8 @@ class _Search:
         if is_finished and winner is not None:
             self.watch(Notice(kind="testing", trial=winner))
             test = read_test_split(self.study, self.store, winner, executor, self.data.root)
+        if is_finished:
+            self._tidy_up(book, keep=winner)
         status = "FINISHED" if is_finished else "KILLED"
         final = study_card(request, self.plan, card, book.trials, status=status, test=test)
         files = best_weights(book.trials, request.space.objective.metric, self.store, request.study)
@@ -229,6 +232,12 @@ class _Search:
             tracking=uploader.addresses(winner.number if winner else None),
             num_not_uploaded=num_due,
         )
+
+    def _tidy_up(self, book: Book, *, keep: Trial | None) -> None:
+        """Delete the checkpoints that nobody will go on from; a winner that was pruned keeps its own."""
+        for trial in book.trials:
+            if trial.state is State.PRUNED and trial is not keep:
+                remove_state(self.store.job(book.name, trial.number))
 
     def _engine(self, book: Book, executor: LocalExecutor) -> Engine:
         request = self.request

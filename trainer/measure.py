@@ -25,7 +25,10 @@ WORTH_SIZE = 0.92  # share of the best rate at which the larger portion is taken
 HOPELESS = 0.75  # share of the best rate below which no larger portion is tried
 WORTH_THREADS = 0.8  # share of the rate per thread that must be left to give a job more threads
 SHARE_OF_LIMIT = 0.5  # of a time limit, in which a full training should fit
-PATIENCE_SECONDS = 2.0  # for one step; a model that is slower is not tried on larger portions
+PATIENCE_SECONDS = 1.0  # for one step; a model that is slower is not tried on larger portions
+ENOUGH_SECONDS = 0.3  # of timed steps; shorter ones are repeated
+FIRST_STEP = 8  # images of the step before, which also sets things up
+THREADS_PORTION = 16  # images of the steps that threads are chosen by
 
 
 def measure(order: MeasureOrder) -> Measured:
@@ -64,7 +67,7 @@ def _threads(order: MeasureOrder, config: JobConfig, images: Images) -> int:
     if images.mean.device.type != "cpu":
         return 1
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
-    rates = {n: _rate(_with(config, threads=n), images, order, portion=PORTIONS[0]) for n in counts}
+    rates = {n: _rate(_with(config, threads=n), images, order, portion=THREADS_PORTION) for n in counts}
     per_thread = max(rate / count for count, rate in rates.items())
     chosen = max(count for count, rate in rates.items() if rate / count >= WORTH_THREADS * per_thread)
     if order.seconds is None:
@@ -106,11 +109,11 @@ def _rate(config: JobConfig, images: Images, order: MeasureOrder, *, portion: in
     trial = replace(config, training=replace(config.training, batch_size=size))
     trial = _with(trial, micro_batch=size)
     state = begin(trial, load_data_set(order.data_root), images)
-    indices = torch.arange(size)
+    take_step(state, trial, images, torch.arange(min(size, FIRST_STEP)))
     seconds: list[float] = []
-    while len(seconds) < 2 or (len(seconds) < 4 and sum(seconds) < PATIENCE_SECONDS):
+    while not seconds or (len(seconds) < 3 and sum(seconds) < ENOUGH_SECONDS):
         start = time.perf_counter()
-        take_step(state, trial, images, indices)
+        take_step(state, trial, images, torch.arange(size))
         _wait(images)
         seconds.append(time.perf_counter() - start)
     return size / min(seconds)

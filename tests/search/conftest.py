@@ -1,17 +1,32 @@
-"""Stores with an empty study database, which takes long to make and so is copied, and a user's request."""
+"""Stores with study databases, which take long to make: they are shared or copied; and a user's request."""
 
+import shutil
 from pathlib import Path
 
 import pytest
-from search_samples import NAME, copy_database, open_study
+from optuna.storages import RDBStorage
+from search_samples import NAME, Ground, open_study
 
 from search.request import Request
+from search.storage import open_storage
 from search.store import Store
 from spaces import SearchSpace
 
 
 @pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> RDBStorage:
+    """A study database that many tests share, each with a study of its own."""
+    return open_storage(f"sqlite:///{tmp_path_factory.mktemp('database')}/optuna.db")
+
+
+@pytest.fixture
+def ground(store: Store, database: RDBStorage) -> Ground:
+    return Ground(store, database)
+
+
+@pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database to copy: to make its tables takes long."""
     made = Store(tmp_path_factory.mktemp("template"))
     open_study(made, name="template").storage.engine.dispose()
     return made.root / "optuna.db"
@@ -19,8 +34,8 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stocked(store: Store, empty_database: Path) -> Store:
-    """A store with an empty study database."""
-    copy_database(empty_database, store)
+    """A store with a database of its own."""
+    shutil.copy(empty_database, store.root / "optuna.db")
     return store
 
 

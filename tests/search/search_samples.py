@@ -1,13 +1,14 @@
 """What tests of a search are made of: trials at any point, a tracker that remembers, books, and scenes."""
 
 import math
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from optuna.storages import RDBStorage
 
 from search import eventlog, trials
 from search.book import Book
@@ -107,21 +108,33 @@ class Tape:
         return [last[number] for number in sorted(last)]
 
 
-def open_study(store: Store, objective: str = METRIC, name: str = NAME) -> Study:
-    return create_study(open_storage(store.study_url), name, objective)
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A store, and a study of its own in a database that others use too: to open one takes long."""
+
+    store: Store
+    storage: RDBStorage
+
+    def study(self, objective: str = METRIC, *, beside: str = "") -> Study:
+        """The study of this store, or another one beside it."""
+        return create_study(self.storage, f"{self.store.root}{beside}", objective)
+
+    def book(self, space: SearchSpace, tape: Tape | None = None) -> Book:
+        """Books on what lies in the store, as a driver that has just begun opens them."""
+        self.store.study(NAME).mkdir(parents=True, exist_ok=True)
+        return Book(
+            name=NAME,
+            space=space,
+            store=self.store,
+            study=self.study(space.objective.metric),
+            tracker=Tape() if tape is None else tape,
+            build=partial(build_job, space, data="data", seed=0, runtime={}),
+        )
 
 
-def open_book(store: Store, space: SearchSpace, tape: Tape | None = None) -> Book:
-    """Books on what lies in the store, as a driver that has just begun opens them."""
-    store.study(NAME).mkdir(parents=True, exist_ok=True)
-    return Book(
-        name=NAME,
-        space=space,
-        store=store,
-        study=open_study(store, space.objective.metric),
-        tracker=Tape() if tape is None else tape,
-        build=partial(build_job, space, data="data", seed=0, runtime={}),
-    )
+def open_study(store: Store, name: str = NAME) -> Study:
+    """A study in the store's own database."""
+    return create_study(open_storage(store.study_url), name, METRIC)
 
 
 def quality(config: JobConfig) -> float:
@@ -149,7 +162,7 @@ def with_mishaps(mishaps: Mapping[int, tuple[Mishap, ...]], scripts: Scripts = l
 class Scene:
     """A search with scripted jobs on real books."""
 
-    store: Store
+    ground: Ground
     space: SearchSpace
     scripts: Scripts = learns
     num_slots: int = 2
@@ -166,7 +179,7 @@ class Scene:
 
     def open(self) -> None:
         """Begin as another driver does: with nothing but what lies in the store."""
-        self.book = open_book(self.store, self.space, self.tape)
+        self.book = self.ground.book(self.space, self.tape)
         self.book.recover()
 
     def run(self, *, seconds: float | None = None, is_interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -194,13 +207,8 @@ class Scene:
 
     def records(self, number: int) -> list[Record]:
         """The log of a trial."""
-        return eventlog.read(self.store.log(NAME, number))
+        return eventlog.read(self.ground.store.log(NAME, number))
 
 
 def states(items: list[Trial]) -> Counter[State]:
     return Counter(trial.state for trial in items)
-
-
-def copy_database(empty: Path, store: Store) -> None:
-    """Give a store an empty study database, which takes long to make."""
-    shutil.copy(empty, store.root / "optuna.db")

@@ -9,12 +9,11 @@ from optuna.trial import TrialState
 from search_samples import (
     METRIC,
     NAME,
+    Ground,
     Scene,
     Tape,
     after,
     new_trial,
-    open_book,
-    open_study,
     ordered,
     reached,
     result,
@@ -25,7 +24,6 @@ from search import eventlog
 from search.book import Book, best_of, step_of
 from search.errors import StudyError
 from search.executors.scripted import Death, Failure, Mishap, Script, curve
-from search.store import Store
 from search.trials import State, Trial, fold
 from spaces import SearchSpace, Value
 from trainer.results import to_record
@@ -73,13 +71,13 @@ def points(monkeypatch: pytest.MonkeyPatch) -> CrashPoints:
 
 
 @pytest.fixture
-def book(stocked: Store, small_space: SearchSpace) -> Book:
-    return open_book(stocked, small_space)
+def book(ground: Ground, small_space: SearchSpace) -> Book:
+    return ground.book(small_space)
 
 
 def _reopened(book: Book, tape: Tape | None = None) -> Book:
     """The books as the next driver finds and mends them."""
-    again = open_book(book.store, book.space, tape)
+    again = Ground(book.store, book.study.storage).book(book.space, tape)
     again.recover()
     return again
 
@@ -144,9 +142,9 @@ def test_a_trial_without_a_result_can_end(book: Book, state: State) -> None:
     assert book.study.trials()[0].user_attrs["autoclf.epochs"] == 0.0
 
 
-def test_a_loss_to_make_small_is_told_as_it_is(stocked: Store, small_space: SearchSpace) -> None:
+def test_a_loss_to_make_small_is_told_as_it_is(ground: Ground, small_space: SearchSpace) -> None:
     space = replace(small_space, objective=replace(small_space.objective, metric="val/loss"))
-    book = open_book(stocked, space)
+    book = ground.book(space)
     book.begin_trial(PARAMS)
     book.record(0, ordered(1.0))
 
@@ -185,15 +183,15 @@ def test_the_log_has_a_result_before_the_study(book: Book, points: CrashPoints) 
     assert book.study.trials()[0].intermediate_values == {}
 
 
-def test_the_study_has_a_result_before_the_tracking_store(stocked: Store, small_space: SearchSpace) -> None:
+def test_the_study_has_a_result_before_the_tracking_store(ground: Ground, small_space: SearchSpace) -> None:
     class Curious(Tape):
         """Looks into the study whenever it is shown something."""
 
         def show(self, trial: Trial) -> None:
-            seen.append(open_study(stocked).trials()[trial.number].intermediate_values)
+            seen.append(ground.study().trials()[trial.number].intermediate_values)
 
     seen: list[dict[int, float]] = []
-    book = open_book(stocked, small_space, Curious())
+    book = ground.book(small_space, Curious())
     book.begin_trial(PARAMS)
 
     book.record(0, to_record(result(1.0, 0.4)))
@@ -279,11 +277,10 @@ def test_a_tracking_store_that_was_lost_is_shown_every_trial_again(book: Book) -
 def test_an_emptied_database_is_refused_with_the_way_out(book: Book) -> None:
     for _ in range(2):
         book.begin_trial(PARAMS)
-    book.study.storage.engine.dispose()
-    (book.store.root / "optuna.db").unlink()
+    emptied = replace(book, study=Ground(book.store, book.study.storage).study(beside="-emptied"))
 
     with pytest.raises(StudyError) as caught:
-        _reopened(book)
+        emptied.recover()
 
     assert "tell of 2 trials, the study database holds 0" in str(caught.value)
     assert "name the right one with --storage, or search under another name with --study" in str(caught.value)
@@ -322,17 +319,17 @@ def _short(number: int, _config: object) -> Script:
     return Script(results=(whole[0], whole[2], whole[8]), mishaps=mishaps.get(number, ()))
 
 
-def _scene(store: Store, space: SearchSpace) -> Scene:
-    return Scene(store=store, space=space, scripts=_short, num_slots=2, max_trials=4)
+def _scene(ground: Ground, space: SearchSpace) -> Scene:
+    return Scene(ground=ground, space=space, scripts=_short, num_slots=2, max_trials=4)
 
 
 @pytest.mark.parametrize(
     "passage", [pytest.param(n, marks=[] if n % 8 == 4 else pytest.mark.slow) for n in range(1, 45)]
 )
 def test_a_search_that_dies_anywhere_goes_on_with_level_books_to_its_end(
-    stocked: Store, small_space: SearchSpace, points: CrashPoints, passage: int
+    ground: Ground, small_space: SearchSpace, points: CrashPoints, passage: int
 ) -> None:
-    scene = _scene(stocked, small_space)
+    scene = _scene(ground, small_space)
     points.fatal = passage
     with pytest.raises(Crash):
         scene.run()
@@ -353,9 +350,9 @@ def test_a_search_that_dies_anywhere_goes_on_with_level_books_to_its_end(
     strict=True, reason="after the crash nobody ends a trial that stands at its last rung: it is pruned at the end"
 )
 def test_a_trial_that_reached_its_last_rung_just_before_a_crash_is_complete(
-    stocked: Store, small_space: SearchSpace
+    ground: Ground, small_space: SearchSpace
 ) -> None:
-    scene = Scene(store=stocked, space=small_space, max_trials=1)
+    scene = Scene(ground=ground, space=small_space, max_trials=1)
     scene.book.begin_trial(PARAMS)
     for record in (ordered(9.0), to_record(result(9.0, 0.8)), to_record(reached(9.0))):
         scene.book.record(0, record)

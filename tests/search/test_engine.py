@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from search_samples import (
     CRASHED,
     KILLED,
     NAME,
+    Ground,
     Scene,
-    copy_database,
     learns,
     quality,
     states,
@@ -34,11 +35,11 @@ ENDS = ("complete", "pruned", "failed")
 
 
 @pytest.fixture
-def stage(stocked: Store, small_space: SearchSpace) -> Stage:
+def stage(ground: Ground, small_space: SearchSpace) -> Stage:
     """A scene in a store of its own."""
 
     def make(**options: object) -> Scene:
-        return Scene(store=stocked, space=small_space, **options)  # type: ignore[arg-type]
+        return Scene(ground=ground, space=small_space, **options)  # type: ignore[arg-type]
 
     return make
 
@@ -58,11 +59,10 @@ def _assert_over(scene: Scene, num_trials: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, small_space: SearchSpace) -> Scene:
+def whole(tmp_path_factory: pytest.TempPathFactory, database: RDBStorage, small_space: SearchSpace) -> Scene:
     """A search of 20 trials that has ended."""
-    store = Store(tmp_path_factory.mktemp("whole"))
-    copy_database(empty_database, store)
-    scene = Scene(store=store, space=small_space, max_trials=20)
+    ground = Ground(Store(tmp_path_factory.mktemp("whole")), database)
+    scene = Scene(ground=ground, space=small_space, max_trials=20)
     assert scene.run()
     return scene
 
@@ -141,22 +141,19 @@ def test_all_slots_are_used_and_no_more(stage: Stage, num_slots: int) -> None:
     assert most == num_slots
 
 
-def test_equal_searches_draw_equal_trials(tmp_path: Path, empty_database: Path, small_space: SearchSpace) -> None:
+def test_equal_searches_draw_equal_trials(tmp_path: Path, database: RDBStorage, small_space: SearchSpace) -> None:
     found = []
     for name in ("a", "b"):
-        store = Store(tmp_path / name)
-        store.root.mkdir()
-        copy_database(empty_database, store)
-        scene = Scene(store=store, space=small_space, max_trials=6)
+        scene = Scene(ground=Ground(Store(tmp_path / name), database), space=small_space, max_trials=5)
         scene.run()
         found.append([(trial.params, trial.state) for trial in scene.trials])
 
     assert found[0] == found[1]
 
 
-def test_a_loss_is_made_small(stocked: Store, small_space: SearchSpace) -> None:
+def test_a_loss_is_made_small(ground: Ground, small_space: SearchSpace) -> None:
     space = replace(small_space, objective=replace(small_space.objective, metric="val/loss"))
-    scene = Scene(store=stocked, space=space, max_trials=6)
+    scene = Scene(ground=ground, space=space, max_trials=6)
 
     scene.run()
 
@@ -466,7 +463,7 @@ def test_a_notice_without_a_trial_has_no_number() -> None:
 
 
 def test_trials_lie_in_directories_of_their_own(whole: Scene) -> None:
-    found = {path.name for path in whole.store.study(NAME).iterdir() if path.is_dir()}
+    found = {path.name for path in whole.ground.store.study(NAME).iterdir() if path.is_dir()}
 
     assert found == {str(number) for number in range(20)}
 

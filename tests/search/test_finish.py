@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-from search_samples import NAME, learns, open_study, trial_at
+from search_samples import Ground, learns, trial_at
 
 from search.errors import StudyError
 from search.executors import Gone
 from search.executors.scripted import ScriptedExecutor
 from search.finish import TestReading as Reading
 from search.finish import known_reading, read_test_split
-from search.store import Store
 from search.study import Study
 from search.trials import State
 from trainer import orders, results
@@ -35,44 +34,44 @@ class Desk:
 
 
 @pytest.fixture
-def study(stocked: Store) -> Study:
-    return open_study(stocked)
+def study(ground: Ground) -> Study:
+    return ground.study()
 
 
-def test_the_winner_is_scored_from_its_own_checkpoint(study: Study, stocked: Store) -> None:
+def test_the_winner_is_scored_from_its_own_checkpoint(study: Study, ground: Ground) -> None:
     desk = Desk()
 
-    reading = read_test_split(study, stocked, WINNER, desk.executor, Path("data"))
+    reading = read_test_split(study, ground.store, WINNER, desk.executor, Path("data"))
 
     assert desk.orders == [
-        orders.TestOrder(config=WINNER.config, data_root=Path("data"), directory=stocked.job(NAME, 4))
+        orders.TestOrder(config=WINNER.config, data_root=Path("data"), directory=ground.store.job(study.name, 4))
     ]
     assert reading == Reading(trial=4, accuracy=0.88, loss=0.3, top5_accuracy=0.99, num_images=360, readings=1)
 
 
-def test_the_study_remembers_the_reading(study: Study, stocked: Store) -> None:
+def test_the_study_remembers_the_reading(study: Study, ground: Ground) -> None:
     assert known_reading(study) is None
 
-    reading = read_test_split(study, stocked, WINNER, Desk().executor, Path("data"))
+    reading = read_test_split(study, ground.store, WINNER, Desk().executor, Path("data"))
 
-    assert known_reading(open_study(stocked)) == reading
+    assert known_reading(ground.study()) == reading
 
 
-def test_the_same_winner_is_not_scored_again(study: Study, stocked: Store) -> None:
+def test_the_same_winner_is_not_scored_again(study: Study, ground: Ground) -> None:
     desk = Desk()
 
-    first = read_test_split(study, stocked, WINNER, desk.executor, Path("data"))
-    second = read_test_split(study, stocked, WINNER, desk.executor, Path("data"))
+    first = read_test_split(study, ground.store, WINNER, desk.executor, Path("data"))
+    second = read_test_split(study, ground.store, WINNER, desk.executor, Path("data"))
 
     assert first == second
     assert len(desk.orders) == 1
 
 
-def test_a_new_winner_is_another_reading(study: Study, stocked: Store) -> None:
+def test_a_new_winner_is_another_reading(study: Study, ground: Ground) -> None:
     desk = Desk()
-    read_test_split(study, stocked, WINNER, desk.executor, Path("data"))
+    read_test_split(study, ground.store, WINNER, desk.executor, Path("data"))
 
-    reading = read_test_split(study, stocked, OTHER, desk.executor, Path("data"))
+    reading = read_test_split(study, ground.store, OTHER, desk.executor, Path("data"))
 
     assert (reading.trial, reading.readings) == (5, 2)
 
@@ -85,12 +84,12 @@ def test_a_new_winner_is_another_reading(study: Study, stocked: Store) -> None:
     ],
 )
 def test_a_winner_that_can_not_be_scored_is_told_with_the_way_out(
-    study: Study, stocked: Store, answer: JobEvent | Gone, why: str
+    study: Study, ground: Ground, answer: JobEvent | Gone, why: str
 ) -> None:
-    message = rf"Trial 4 could not be scored on the test split: {why}\. Try again with `autoclf resume study`"
+    message = rf"Trial 4 could not be scored on the test split: {why}\. Try again with `autoclf resume "
 
     with pytest.raises(StudyError, match=message):
-        read_test_split(study, stocked, WINNER, Desk(answer).executor, Path("data"))
+        read_test_split(study, ground.store, WINNER, Desk(answer).executor, Path("data"))
 
     assert known_reading(study) is None
 
@@ -98,12 +97,12 @@ def test_a_winner_that_can_not_be_scored_is_told_with_the_way_out(
 @pytest.mark.xfail(
     strict=True, reason="only the last reading is kept: an earlier winner that is best again is scored and counted anew"
 )
-def test_a_winner_of_long_ago_is_not_scored_again(study: Study, stocked: Store) -> None:
+def test_a_winner_of_long_ago_is_not_scored_again(study: Study, ground: Ground) -> None:
     desk = Desk()
     for winner in (WINNER, OTHER):
-        read_test_split(study, stocked, winner, desk.executor, Path("data"))
+        read_test_split(study, ground.store, winner, desk.executor, Path("data"))
 
-    reading = read_test_split(study, stocked, WINNER, desk.executor, Path("data"))
+    reading = read_test_split(study, ground.store, WINNER, desk.executor, Path("data"))
 
     assert len(desk.orders) == 2
     assert reading.trial == 4

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from search_samples import METRIC, NAME, open_study
+from search_samples import METRIC, NAME, Ground, open_study
 
 from search.errors import StudyError
 from search.storage import open_storage
@@ -34,8 +34,8 @@ baselines: [{optimizer.lr: 0.1}]
 
 
 @pytest.fixture
-def study(stocked: Store) -> Study:
-    return open_study(stocked)
+def study(ground: Ground) -> Study:
+    return ground.study()
 
 
 def _add(study: Study, uid: str = "u") -> int:
@@ -112,10 +112,10 @@ def test_what_is_said_of_a_trial_is_kept_with_it(study: Study) -> None:
     assert _trial(study, number).user_attrs == {"autoclf.uid": "u", "autoclf.epochs": 3.0}
 
 
-def test_what_is_remembered_is_there_for_the_next_driver(stocked: Store) -> None:
-    open_study(stocked).remember("plan", {"workers": 2, "rates": [1.5, None]})
+def test_what_is_remembered_is_there_for_the_next_driver(ground: Ground) -> None:
+    ground.study().remember("plan", {"workers": 2, "rates": [1.5, None]})
 
-    assert open_study(stocked).attributes["plan"] == {"workers": 2, "rates": [1.5, None]}
+    assert ground.study().attributes["plan"] == {"workers": 2, "rates": [1.5, None]}
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_what_is_remembered_is_there_for_the_next_driver(stocked: Store) -> None
         ("val/loss", StudyDirection.MINIMIZE),
     ],
 )
-def test_the_objective_gives_the_direction(stocked: Store, objective: str, direction: StudyDirection) -> None:
-    assert open_study(stocked, objective).study.direction is direction
+def test_the_objective_gives_the_direction(ground: Ground, objective: str, direction: StudyDirection) -> None:
+    assert ground.study(objective).study.direction is direction
 
 
 def test_an_existing_study_is_opened_by_its_name(stocked: Store) -> None:
@@ -213,8 +213,8 @@ def test_another_space_is_refused_with_what_differs(study: Study, old: str, new:
     refusal = _refusal(study, _space(SPACE.replace(old, new)))
 
     assert refusal == (
-        f"Study 'study' was made with another space ({difference}). "
-        f"Resume it with `autoclf resume study`, or start anew: --study study-2"
+        f"Study '{study.name}' was made with another space ({difference}). "
+        f"Resume it with `autoclf resume {study.name}`, or start anew: --study {study.name}-2"
     )
 
 
@@ -289,8 +289,8 @@ class Faltering:
 
 
 @pytest.mark.parametrize("num_written", range(6))
-def test_a_claim_that_a_crash_cut_short_is_made_again(study: Study, stocked: Store, num_written: int) -> None:
-    other = open_study(stocked, name="other")
+def test_a_claim_that_a_crash_cut_short_is_made_again(study: Study, ground: Ground, num_written: int) -> None:
+    other = ground.study(beside="-other")
     _claim(other, _space(), seed=3)
     faltering = replace(study, study=cast("optuna.Study", Faltering(study.study, num_written)))
     with pytest.raises(Crash):
