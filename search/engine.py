@@ -161,13 +161,14 @@ class Engine:
         self._tell(state.value, number, reason=reason, message=message, **values)
 
     def _end_all(self) -> None:
-        """Kill what runs and prune what waits: the search is over."""
+        """Prune what waits and what runs, and kill its workers: the search is over."""
         out_of_time = self.deadline is not None and time.monotonic() >= self.deadline
-        self.executor.close()
-        self._take(self.executor.events(timeout_seconds=0))
         for trial in list(self.book.trials):
             if not trial.state.is_over:
                 self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")
+        self.executor.close()
+        while self._busy:
+            self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
 
     def _drain(self) -> None:
         """Let what runs leave a checkpoint; it can go on another day."""

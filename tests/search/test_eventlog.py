@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.eventlog import append, read
@@ -32,6 +32,7 @@ def _write(path: Path, count: int) -> list[dict[str, int]]:
     return records
 
 
+@settings(max_examples=50)
 @given(records=RECORDS)
 def test_what_was_appended_is_read_again(records: list[dict[str, object]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -75,6 +76,7 @@ def test_an_empty_log_is_empty_and_can_be_written(log: Path) -> None:
     assert read(log) == [{"n": 0}]
 
 
+@settings(max_examples=50)
 @given(cut=st.integers(0, 10_000))
 def test_a_cut_drops_the_record_that_it_hits_and_no_other(cut: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -104,6 +106,7 @@ def test_what_a_disk_leaves_behind_the_end_is_dropped(log: Path, rest: bytes) ->
     assert read(log) == [*records, {"n": 3}]
 
 
+@settings(max_examples=50)
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_flipped_bit_drops_its_record_and_what_follows(place: int, bit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

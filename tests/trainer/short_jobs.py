@@ -2,9 +2,11 @@
 
 import io
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,17 @@ def _tensors(content: Any, name: str) -> list[tuple[str, Tensor]]:
     if isinstance(content, list | tuple):
         return [pair for place, value in enumerate(content) for pair in _tensors(value, f"{name}.{place}")]
     return []
+
+
+@contextmanager
+def limited_file_size(num_bytes: int) -> Iterator[None]:
+    """Let the disk seem full for files longer than this; Python ignores the signal that comes with it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def run_python(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
