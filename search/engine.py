@@ -21,6 +21,7 @@ from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Ste
 
 TICK_SECONDS = 0.25
 DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
+CLOSING_SECONDS = 5.0  # that killed workers get to be gone
 MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 143)  # exit codes that say nothing against the job
 
@@ -167,7 +168,8 @@ class Engine:
             if not trial.state.is_over:
                 self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")
         self.executor.close()
-        while self._busy:
+        until = time.monotonic() + CLOSING_SECONDS
+        while self._busy and time.monotonic() < until:
             self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
 
     def _drain(self) -> None:

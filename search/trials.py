@@ -55,8 +55,8 @@ class Trial:
 
     @property
     def is_owed(self) -> bool:
-        """Say whether it was sent to an epoch that it has not reached, and no worker has it."""
-        return self.state is State.PAUSED and self.target > self.epoch
+        """Say whether it was never sent anywhere, or not where it was sent, and no worker has it."""
+        return self.state is State.PAUSED and (not self.target or self.target > self.epoch)
 
     @property
     def train_seconds(self) -> float:

@@ -39,7 +39,7 @@ class Promotion:
     def _owed(self, situation: Situation) -> Action | None:
         """Go on with what was interrupted on its way to a rung."""
         owed = next((trial for trial in situation.trials if trial.is_owed), None)
-        return Resume(owed.number, owed.target) if owed else None
+        return Resume(owed.number, owed.target or self.rungs[0]) if owed else None
 
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:
         """Resume the best promotable trial of the highest rung that has one."""

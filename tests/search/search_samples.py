@@ -32,6 +32,13 @@ RUNGS = (1.0, 3.0, 9.0)
 NAME = "study"
 KILLED = -9
 CRASHED = -11
+PARAMS: Mapping[str, Value] = {  # of the small space
+    "optimizer": "adamw",
+    "optimizer.adamw.lr": 0.001,
+    "training.batch_size": 32,
+    "training.label_smoothing": 0.1,
+    "augment.crop_padding": 2,
+}
 
 
 def result(epoch: float, accuracy: float = 0.5, *, loss: float = 1.0, seconds: float = 1.0) -> EpochResult:

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from search_samples import (
     METRIC,
     NAME,
+    PARAMS,
     Ground,
     Scene,
     Tape,
@@ -25,7 +26,7 @@ from search.book import Book, best_of, step_of
 from search.errors import StudyError
 from search.executors.scripted import Death, Failure, Mishap, Script, curve
 from search.trials import State, Trial, fold
-from spaces import SearchSpace, Value
+from spaces import SearchSpace
 from trainer.results import to_record
 
 TOLD = {
@@ -34,13 +35,6 @@ TOLD = {
     State.COMPLETE: TrialState.COMPLETE,
     State.PRUNED: TrialState.PRUNED,
     State.FAILED: TrialState.FAIL,
-}
-PARAMS: dict[str, Value] = {
-    "optimizer": "adamw",
-    "optimizer.adamw.lr": 0.001,
-    "training.batch_size": 32,
-    "training.label_smoothing": 0.1,
-    "augment.crop_padding": 2,
 }
 
 

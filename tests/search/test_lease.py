@@ -21,11 +21,12 @@ from search.study import Study
 HOLD = """
 import sys, time
 from pathlib import Path
-from search_samples import open_study
 from search.lease import Lease
+from search.storage import open_storage
 from search.store import Store
+from search.study import create_study
 store = Store(Path(sys.argv[1]))
-with Lease(open_study(store), store.root):
+with Lease(create_study(open_storage(store.study_url), "study", "val/accuracy"), store.root):
     print("held", flush=True)
     time.sleep(60)
 """

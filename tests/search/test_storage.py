@@ -28,9 +28,10 @@ ADD_TRIALS = """
 import sys
 from pathlib import Path
 from optuna.distributions import FloatDistribution
-from search_samples import open_study
+from search.storage import open_storage
 from search.store import Store
-study = open_study(Store(Path(sys.argv[1])))
+from search.study import create_study
+study = create_study(open_storage(Store(Path(sys.argv[1])).study_url), "study", "val/accuracy")
 for n in range(5):
     study.add_trial({"x": 0.5}, {"x": FloatDistribution(0, 1)}, uid=f"{sys.argv[2]}-{n}")
 """

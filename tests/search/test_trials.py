@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_samples import METRIC, after, new_trial, ordered, reached, result, trial_at
 
@@ -21,7 +21,7 @@ def test_a_log_without_records_tells_of_no_trial() -> None:
     assert trials.fold([]) is None
 
 
-def test_a_new_trial_waits_at_epoch_0_and_is_owed_nothing() -> None:
+def test_a_new_trial_waits_at_epoch_0_and_is_owed_its_first_job() -> None:
     config = job_config({"optimizer": "adamw", "optimizer.lr": 0.003})
 
     trial = trials.fold([trials.created(number=4, uid="u", params={"optimizer": "adamw"}, config=flat(config), at=5.0)])
@@ -29,7 +29,7 @@ def test_a_new_trial_waits_at_epoch_0_and_is_owed_nothing() -> None:
     assert trial == Trial(
         number=4, uid="u", params={"optimizer": "adamw"}, config=config, created_at=5.0, state=State.PAUSED
     )
-    assert not trial.is_owed
+    assert trial.is_owed
 
 
 def test_a_log_that_does_not_begin_with_the_creation_is_our_mistake() -> None:
@@ -61,6 +61,7 @@ def test_what_happens_to_a_trial_decides_its_state(happened: list[Record | JobEv
 @pytest.mark.parametrize(
     ("happened", "is_owed"),
     [
+        ([], True),  # it was never sent anywhere
         ([ordered(3.0)], False),  # a worker has it
         ([ordered(3.0), RELEASED], True),
         ([ordered(3.0), trials.died(-9, at=1.0)], True),
@@ -169,6 +170,7 @@ EVENTS = st.one_of(
 )
 
 
+@settings(max_examples=50)
 @given(records=st.lists(EVENTS, max_size=12), cut=st.integers(0, 12))
 def test_reading_a_log_gives_what_was_seen_while_it_was_written(records: list[Record], cut: int) -> None:
     created = trials.created(number=0, uid="u", params={}, config=flat(JobConfig()), at=0.0)
@@ -180,6 +182,7 @@ def test_reading_a_log_gives_what_was_seen_while_it_was_written(records: list[Re
     assert trials.fold([created, *records[:cut]]) == seen
 
 
+@settings(max_examples=50)
 @given(records=st.lists(EVENTS, max_size=20))
 def test_the_results_of_a_trial_rise_in_their_steps(records: list[Record]) -> None:
     steps = [item.step for item in after(new_trial(), *records).results]

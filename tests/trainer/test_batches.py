@@ -79,15 +79,13 @@ def test_images_taken_lie_between_zero_and_one_and_channels_last(splits: Splits)
 
     assert pixels.shape == (20, 3, 16, 16)
     assert pixels.dtype == torch.float32
-    assert 0 <= pixels.min()
+    assert pixels.min() >= 0
     assert pixels.max() <= 1
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", ["stripes", "digits"])
-def test_normalised_training_images_have_mean_zero_and_deviation_one(
-    name: str, request: pytest.FixtureRequest
-) -> None:
+def test_normalised_training_images_have_mean_zero_and_deviation_one(name: str, request: pytest.FixtureRequest) -> None:
     data_set: DataSet = request.getfixturevalue(name)
     images = load_images(open_split(data_set, "train"), data_set, CPU)
 
@@ -95,9 +93,7 @@ def test_normalised_training_images_have_mean_zero_and_deviation_one(
     channels = images.normalise(pixels).double().transpose(0, 1).flatten(1)
 
     torch.testing.assert_close(channels.mean(1), torch.zeros(len(channels)).double(), rtol=0, atol=1e-5)
-    torch.testing.assert_close(
-        channels.std(1, correction=0), torch.ones(len(channels)).double(), rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(channels.std(1, correction=0), torch.ones(len(channels)).double(), rtol=0, atol=1e-5)
 
 
 def test_validation_images_are_normalised_as_training_images_are(splits: Splits) -> None:

@@ -41,9 +41,7 @@ def faults_of(values: Mapping[str, Any]) -> list[str]:
 
 def values_of(section: str, kind: type) -> st.SearchStrategy[dict[str, Value]]:
     """Draw some settings of a variant, each anywhere within its range."""
-    return st.fixed_dictionaries(
-        {}, optional={f"{section}.{item.name}": any_value(item) for item in fields(kind)}
-    )
+    return st.fixed_dictionaries({}, optional={f"{section}.{item.name}": any_value(item) for item in fields(kind)})
 
 
 def any_value(item: Any) -> st.SearchStrategy[Value]:
@@ -57,11 +55,9 @@ def any_value(item: Any) -> st.SearchStrategy[Value]:
     high = 1e9 if math.isinf(allowed.high) else allowed.high
     if item.type is int:
         return st.integers(int(allowed.low), int(high))
-    return st.floats(
-        allowed.low, high, exclude_min=allowed.low_open, exclude_max=allowed.high_open
-    ) | st.integers(int(allowed.low) + 1, max(int(allowed.low) + 1, int(high) - 1)).filter(
-        lambda value: value in allowed
-    )
+    return st.floats(allowed.low, high, exclude_min=allowed.low_open, exclude_max=allowed.high_open) | st.integers(
+        int(allowed.low) + 1, max(int(allowed.low) + 1, int(high) - 1)
+    ).filter(lambda value: value in allowed)
 
 
 @st.composite
@@ -76,7 +72,7 @@ def settings_of_a_job(draw: st.DrawFn) -> dict[str, Value]:
 
 
 @given(values=settings_of_a_job())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_a_job_survives_the_way_through_flat_settings_and_json(values: dict[str, Value]) -> None:
     config = job_config(values)
 
@@ -87,7 +83,7 @@ def test_a_job_survives_the_way_through_flat_settings_and_json(values: dict[str,
 
 
 @given(values=settings_of_a_job())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_flat_settings_hold_what_was_set(values: dict[str, Value]) -> None:
     assert flat(job_config(values)).items() >= values.items()
 
@@ -126,8 +122,7 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
     [
         pytest.param(
             {"model": "resnet_9"},
-            "No model is called 'resnet_9'. Did you mean 'resnet9'? "
-            "Known: fastnet, resnet9, resnet18, convnext, vit.",
+            "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: fastnet, resnet9, resnet18, convnext, vit.",
             id="a variant with a near name",
         ),
         pytest.param(
@@ -145,9 +140,7 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
             "This job has no setting 'augment.cutmx'. Did you mean 'augment.cutmix'?",
             id="an unknown setting with a near name",
         ),
-        pytest.param(
-            {"zzz": 1}, "This job has no setting 'zzz'.", id="an unknown setting like no other"
-        ),
+        pytest.param({"zzz": 1}, "This job has no setting 'zzz'.", id="an unknown setting like no other"),
         pytest.param(
             {"augment": "strong"},
             "This job has no setting 'augment'. Did you mean 'augment.flip'?",
@@ -175,13 +168,9 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
             id="a number for a switch",
         ),
         pytest.param({"runtime.device": 0}, "`runtime.device` must be text, got 0.", id="a number for text"),
-        pytest.param(
-            {"optimizer.lr": "0.1"}, "`optimizer.lr` must be a number, got '0.1'.", id="text for a number"
-        ),
+        pytest.param({"optimizer.lr": "0.1"}, "`optimizer.lr` must be a number, got '0.1'.", id="text for a number"),
         pytest.param({"optimizer.lr": None}, "`optimizer.lr` must be a number, got None.", id="nothing"),
-        pytest.param(
-            {"optimizer.lr": True}, "`optimizer.lr` must be a number, got True.", id="a switch for a number"
-        ),
+        pytest.param({"optimizer.lr": True}, "`optimizer.lr` must be a number, got True.", id="a switch for a number"),
         pytest.param(
             {"training.batch_size": True},
             "`training.batch_size` must be a whole number, got True.",
@@ -192,9 +181,7 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
             "`training.batch_size` must be a whole number, got 64.0.",
             id="a fractional number for a whole one",
         ),
-        pytest.param(
-            {"optimizer.lr": math.nan}, "`optimizer.lr` must be above 0, got nan.", id="no number at all"
-        ),
+        pytest.param({"optimizer.lr": math.nan}, "`optimizer.lr` must be above 0, got nan.", id="no number at all"),
         pytest.param({"optimizer.lr": math.inf}, "`optimizer.lr` must be above 0, got inf.", id="infinity"),
         pytest.param({"optimizer.lr": -0.1}, "`optimizer.lr` must be above 0, got -0.1.", id="open below"),
         pytest.param({"optimizer.lr": 0}, "`optimizer.lr` must be above 0, got 0.", id="at an open bound"),
@@ -208,9 +195,7 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
             "`training.label_smoothing` must be in [0, 1), got 1.0.",
             id="at an open upper bound",
         ),
-        pytest.param(
-            {"model.depth": 5}, "`model.depth` must be in [1, 4], got 5.", id="above a closed bound"
-        ),
+        pytest.param({"model.depth": 5}, "`model.depth` must be in [1, 4], got 5.", id="above a closed bound"),
         pytest.param({"seed": -1}, "`seed` must be a whole number from 0, got -1.", id="a negative seed"),
         pytest.param({"seed": True}, "`seed` must be a whole number from 0, got True.", id="a switch as seed"),
         pytest.param({"seed": 1.0}, "`seed` must be a whole number from 0, got 1.0.", id="a fractional seed"),

@@ -33,9 +33,7 @@ def test_a_name_of_no_device_is_told_what_there_is(name: str) -> None:
 def test_a_device_that_is_not_here_is_told_what_is(name: str) -> None:
     known = ", ".join(visible_devices())
 
-    with pytest.raises(
-        ConfigError, match=re.escape(f"Device {name!r} was asked for; this machine has: {known}.")
-    ):
+    with pytest.raises(ConfigError, match=re.escape(f"Device {name!r} was asked for; this machine has: {known}.")):
         resolve_device(name)
 
 

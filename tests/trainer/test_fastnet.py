@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.trainer.short_jobs import Splits
@@ -43,9 +43,7 @@ def test_whitened_patches_have_unit_covariance(images: Tensor) -> None:
     initialise_from_data(model, images)
 
     half = model.whiten.out_channels // 2
-    torch.testing.assert_close(
-        second_moments(model, images)[:half, :half], torch.eye(half).double(), rtol=0, atol=0.05
-    )
+    torch.testing.assert_close(second_moments(model, images)[:half, :half], torch.eye(half).double(), rtol=0, atol=0.05)
 
 
 def test_what_is_missing_to_unit_covariance_is_the_floor_of_the_variances(images: Tensor) -> None:
@@ -116,7 +114,7 @@ def test_a_filter_begins_by_passing_its_input_on() -> None:
     model = net(width=1.0)
     features = torch.randn((2, 24, 6, 6), generator=torch.Generator().manual_seed(0))
 
-    first = model.blocks[0].filters[0]
+    _, first, *_ = (module for module in model.modules() if isinstance(module, nn.Conv2d))
 
     torch.testing.assert_close(first(features)[:, :24], features)
 
@@ -127,6 +125,6 @@ def test_the_head_begins_with_weights_of_unit_deviation() -> None:
 
 @pytest.mark.parametrize(("width", "channels"), [(0.1, 8), (0.5, 32), (1.0, 64), (2.0, 128)])
 def test_width_scales_the_channels_in_steps_of_eight(width: float, channels: int) -> None:
-    first = net(width=width).blocks[0].norms[0]
+    first = next(module for module in net(width=width).modules() if isinstance(module, nn.BatchNorm2d))
 
     assert first.num_features == channels

@@ -28,6 +28,12 @@ def test_a_file_is_replaced_only_when_the_new_one_is_whole(tmp_path: Path) -> No
     assert path.read_bytes() == b"new"
 
 
+def write_half(path: Path, error: type[BaseException]) -> None:
+    with replacing(path) as file:
+        file.write(b"half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError, OSError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_whatever_happens_inside_leaves_everything_as_it_was(
@@ -38,9 +44,8 @@ def test_whatever_happens_inside_leaves_everything_as_it_was(
         path.write_bytes(before)
     was_there = list(tmp_path.iterdir())
 
-    with pytest.raises(error), replacing(path) as file:
-        file.write(b"half")
-        raise error
+    with pytest.raises(error):
+        write_half(path, error)
 
     assert list(tmp_path.iterdir()) == was_there
     assert before is None or path.read_bytes() == before

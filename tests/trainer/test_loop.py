@@ -60,9 +60,7 @@ def test_an_epoch_has_a_step_for_each_whole_batch(batch_size: int, num_images: i
     assert steps_in_epoch(job_config({"training.batch_size": batch_size}), num_images) == steps
 
 
-@pytest.mark.parametrize(
-    ("epoch", "steps"), [(1, 4), (2, 8), (0.5, 2), (1.3, 5), (0.3, 1), (0.1, 1), (1e-9, 1)]
-)
+@pytest.mark.parametrize(("epoch", "steps"), [(1, 4), (2, 8), (0.5, 2), (1.3, 5), (0.3, 1), (0.1, 1), (1e-9, 1)])
 def test_fractional_epochs_are_whole_steps_and_one_at_least(epoch: float, steps: int) -> None:
     assert steps_until(job_config({"training.batch_size": 16}), 64, epoch) == steps
 
@@ -229,9 +227,7 @@ def test_another_seed_gives_other_weights(splits: Splits) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_first_loss_is_that_of_the_fresh_model(splits: Splits, smoothing: float) -> None:
-    config = tiny_job(
-        splits.data_set, {"training.batch_size": 64, "training.label_smoothing": smoothing}
-    )
+    config = tiny_job(splits.data_set, {"training.batch_size": 64, "training.label_smoothing": smoothing})
     images, labels = whole_split(splits)
     logits = fresh(config, splits).model(images)
 
@@ -280,9 +276,7 @@ def test_portions_of_a_batch_add_up_to_its_gradient(splits: Splits, micro_batch:
     whole = tiny_job(splits.data_set, settings)
     parts = tiny_job(splits.data_set, {**settings, "runtime.micro_batch": micro_batch})
 
-    for one, other in zip(
-        steps_of(whole, splits, WHOLE_SPLIT), steps_of(parts, splits, WHOLE_SPLIT), strict=True
-    ):
+    for one, other in zip(steps_of(whole, splits, WHOLE_SPLIT), steps_of(parts, splits, WHOLE_SPLIT), strict=True):
         torch.testing.assert_close(other, one, rtol=0, atol=1e-5)
 
 
@@ -291,9 +285,7 @@ def test_portions_of_a_batch_add_up_to_its_loss_and_accuracy(splits: Splits) -> 
     whole = tiny_job(splits.data_set, settings)
     parts = tiny_job(splits.data_set, {**settings, "runtime.micro_batch": 10})
 
-    one, other = (
-        scores(advance(fresh(config, splits), config, splits, until=1.0))[0] for config in (whole, parts)
-    )
+    one, other = (scores(advance(fresh(config, splits), config, splits, until=1.0))[0] for config in (whole, parts))
 
     assert other.train_loss == pytest.approx(one.train_loss, rel=1e-5)
     assert other.train_accuracy == one.train_accuracy
@@ -377,10 +369,7 @@ def test_weights_are_averaged_with_a_decay_that_warms_up(splits: Splits) -> None
 
     for step, _ in enumerate(training):
         decay = min(0.6, 1 - max(1, step) ** (-2 / 3))
-        expected = [
-            decay * old + (1 - decay) * new.double()
-            for old, new in zip(expected, weights(state), strict=True)
-        ]
+        expected = [decay * old + (1 - decay) * new.double() for old, new in zip(expected, weights(state), strict=True)]
 
     assert state.averaged is not None
     averaged = [p for p in state.averaged.module.parameters() if p.requires_grad]

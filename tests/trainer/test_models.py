@@ -20,9 +20,7 @@ def settings_of(values: Mapping[str, Value]) -> Model:
     return job_config(values).model
 
 
-def build(
-    name: str, *, side: int = 16, channels: int = 3, num_classes: int = 4, seed: int = 0
-) -> nn.Module:
+def build(name: str, *, side: int = 16, channels: int = 3, num_classes: int = 4, seed: int = 0) -> nn.Module:
     shape = (side, side, channels)
     return build_model(settings_of(MODELS[name]), image_shape=shape, num_classes=num_classes, seed=seed)
 
@@ -35,7 +33,7 @@ def test_there_is_a_small_model_of_every_kind() -> None:
     assert list(MODELS) == list(VARIANTS["model"])
 
 
-@pytest.mark.parametrize(("channels", "num_classes"), [(1, 10), (3, 2), (3, 10), (1, 2)])
+@pytest.mark.parametrize(("channels", "num_classes"), [(1, 10), (3, 2)])
 @pytest.mark.parametrize("side", [8, 28, 32, 64])
 @each_model
 def test_a_model_gives_logits_for_every_image(name: str, side: int, channels: int, num_classes: int) -> None:
@@ -97,7 +95,7 @@ def test_the_global_generator_has_no_say_in_the_weights(name: str) -> None:
 def test_gradients_reach_every_trainable_parameter(name: str) -> None:
     model = build(name)
 
-    nn.functional.cross_entropy(model(noise(8, 3, 16, 16)), torch.arange(8) % 4).backward()
+    nn.functional.cross_entropy(model(noise(8, 3, 16, 16)), torch.arange(8) % 4).backward()  # type: ignore[no-untyped-call]
 
     unreached = [
         key
@@ -263,4 +261,3 @@ def test_the_narrowest_model_trains(name: str) -> None:
     done = run_python(TRAIN_AT_THE_NARROWEST, name)
 
     assert done.returncode == 0, done.stderr
-

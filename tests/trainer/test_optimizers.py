@@ -47,7 +47,7 @@ def toy_images() -> tuple[Tensor, Tensor]:
 
 def take_step(model: nn.Module, optimizers: Optimizers, images: Tensor, labels: Tensor) -> float:
     loss = nn.functional.cross_entropy(model(images), labels)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
@@ -220,9 +220,7 @@ def test_an_optimizer_steps_as_its_source_says(
 
 
 @pytest.mark.xfail(strict=True, reason="torch refuses Nesterov momentum of 0, which a job may have")
-@pytest.mark.parametrize(
-    ("name", "setting"), [("sgd", "optimizer.momentum"), ("muon", "optimizer.sgd_momentum")]
-)
+@pytest.mark.parametrize(("name", "setting"), [("sgd", "optimizer.momentum"), ("muon", "optimizer.sgd_momentum")])
 def test_momentum_may_be_nothing(name: str, setting: str) -> None:
     model = small_model()
     images, labels = toy_images()
