@@ -69,7 +69,6 @@ def read_checkpoint(path: Path, *, device: torch.device) -> dict[str, Any]:
         raise CheckpointError(f"{path} is torn or was altered: its checksum does not fit its content.")
     try:
         content: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, LookupError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} holds no checkpoint: {error}") from error
     return content
-

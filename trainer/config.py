@@ -27,6 +27,10 @@ class Range:
     high_open: bool = False
 
     def __contains__(self, value: float) -> bool:
+        try:
+            value = float(value)
+        except OverflowError:  # a whole number beyond the floats
+            return False
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
         return above and below and math.isfinite(value)
@@ -34,9 +38,7 @@ class Range:
     def __str__(self) -> str:
         if self.high == math.inf:
             return f"{'above' if self.low_open else 'at least'} {self.low:g}"
-        return (
-            f"in {'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
-        )
+        return f"in {'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
 
 
 POSITIVE = Range(0, low_open=True)
@@ -223,15 +225,11 @@ class Augment:
 class Training:
     """How long and in what portions."""
 
-    epochs: float = number(
-        10.0, Range(0, 10_000, low_open=True)
-    )  # at which the schedule ends; may be fractional
+    epochs: float = number(10.0, Range(0, 10_000, low_open=True))  # at which the schedule ends; may be fractional
     batch_size: int = number(128, Range(1, 65_536))  # images a step
     label_smoothing: float = number(0.0, BELOW_ONE)
     grad_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of the gradient; 0 leaves it alone
-    ema: float = number(
-        0.0, BELOW_ONE
-    )  # decay a step of the averaged weights that are scored; 0 scores the weights
+    ema: float = number(0.0, BELOW_ONE)  # decay a step of the averaged weights that are scored; 0 scores the weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,9 +268,7 @@ VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
         },
     }
 )
-PLAIN: Mapping[str, type[Section]] = MappingProxyType(
-    {"augment": Augment, "training": Training, "runtime": Runtime}
-)
+PLAIN: Mapping[str, type[Section]] = MappingProxyType({"augment": Augment, "training": Training, "runtime": Runtime})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +295,11 @@ class JobConfig:
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def _plain(value: Value, kind: object) -> Value:
+    """Return a value in the one way it is written: 3 for a float is 3.0, and -0.0 is 0.0."""
+    return float(value) + 0.0 if kind is float and isinstance(value, int | float) else value
+
+
 def variant_name(section: str, chosen: Section) -> str:
     """Return the name under which a variant is chosen in its section, such as `adamw`."""
     return next(name for name, kind in VARIANTS[section].items() if kind is type(chosen))
@@ -311,7 +312,7 @@ def flat(config: JobConfig) -> dict[str, Value]:
         chosen = getattr(config, section)
         if section in VARIANTS:
             found[section] = variant_name(section, chosen)
-        found |= {f"{section}.{item.name}": getattr(chosen, item.name) for item in fields(chosen)}
+        found |= {f"{section}.{item.name}": _plain(getattr(chosen, item.name), item.type) for item in fields(chosen)}
     return found
 
 
@@ -333,11 +334,14 @@ def job_config(values: Mapping[str, Value]) -> JobConfig:
             continue
         section, _, name = path.partition(".")
         item = next(item for item in fields(kinds[section]) if item.name == name)
-        faults.extend(_faults_of(path, item, value))
-        settings[section][name] = float(value) if item.type is float and isinstance(value, int) else value
+        found = list(_faults_of(path, item, value))
+        faults.extend(found)
+        settings[section][name] = value if found else _plain(value, item.type)
     data, seed = values.get("data", ""), values.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         faults.append(f"`seed` must be a whole number from 0, got {seed!r}.")
+    if not isinstance(data, str):
+        faults.append(f"`data` must be the fingerprint of a data set, got {data!r}.")
     if faults:
         raise ConfigError("\n".join(faults))
     assert isinstance(seed, int)
@@ -366,18 +370,14 @@ def _variant(section: str, values: Mapping[str, Value], faults: list[str]) -> ty
     name = values.get(section, variant_name(section, default()))
     if isinstance(name, str) and name in variants:
         return variants[name]
-    faults.append(
-        f"No {section} is called {name!r}.{did_you_mean(str(name), variants)} Known: {', '.join(variants)}."
-    )
+    faults.append(f"No {section} is called {name!r}.{did_you_mean(str(name), variants)} Known: {', '.join(variants)}.")
     return type(default())
 
 
 def _where_else(path: str, kinds: Mapping[str, type[Section]], known: set[str]) -> str:
     """Say to which variant a setting belongs, or which known one is nearest."""
     section, _, name = path.partition(".")
-    owners = [
-        v for v, kind in VARIANTS.get(section, {}).items() if name in (item.name for item in fields(kind))
-    ]
+    owners = [v for v, kind in VARIANTS.get(section, {}).items() if name in (item.name for item in fields(kind))]
     if owners:
         chosen = next(v for v, kind in VARIANTS[section].items() if kind is kinds[section])
         return f" It belongs to {section} {' and '.join(owners)}, and this job has {chosen}."

@@ -33,9 +33,7 @@ def resolve_device(name: str) -> torch.device:
         ) from None
     full = f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
     if full not in visible_devices():
-        raise ConfigError(
-            f"Device {name!r} was asked for; this machine has: {', '.join(visible_devices())}."
-        )
+        raise ConfigError(f"Device {name!r} was asked for; this machine has: {', '.join(visible_devices())}.")
     return torch.device(full)
 
 

@@ -44,9 +44,7 @@ class Servable(nn.Module):
 
 def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servable:
     """Build the classifier of a trained job from its safetensors file, in eval mode, on the processor."""
-    model = build_model(
-        config.model, image_shape=data_set.image_shape, num_classes=len(data_set.class_names), seed=0
-    )
+    model = build_model(config.model, image_shape=data_set.image_shape, num_classes=len(data_set.class_names), seed=0)
     model.load_state_dict(safetensors.torch.load_file(weights))
     return Servable(model, data_set).eval()
 

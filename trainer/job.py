@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from trainer.batches import Images, load_images
 from trainer.checkpoints import load_checkpoint, save_checkpoint
 from trainer.config import flat
-from trainer.data import load_data_set, open_split
+from trainer.data import DataSet, load_data_set, open_split
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device
 from trainer.errors import CheckpointError, ConfigError, DataError, Diverged
@@ -74,9 +74,7 @@ def carry_out(order: Order, *, emit: Callable[[JobEvent], None], should_stop: Ca
         emit(_failure(error))
 
 
-def _train(
-    order: TrainOrder, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]
-) -> None:
+def _train(order: TrainOrder, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
     """Train; results that the checkpoint already holds are sent again first, as the driver may have lost them."""
     order.directory.mkdir(parents=True, exist_ok=True)
     run = _prepare(order)
@@ -92,7 +90,7 @@ def _test(order: TestOrder) -> Tested:
     config = order.config
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
-    data_set = load_data_set(order.data_root)
+    data_set = _load_data(order)
     images = load_images(open_test_split(data_set), data_set, device)
     state = begin(config, data_set, images)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
@@ -106,17 +104,23 @@ def _test(order: TestOrder) -> Tested:
     return Tested(evaluation=score(logits, images.labels), at=time.time())
 
 
+def _load_data(order: TrainOrder | TestOrder) -> DataSet:
+    """Open the prepared data, which must be those that the job was made for."""
+    data_set = load_data_set(order.data_root)
+    if data_set.fingerprint != order.config.data:
+        raise DataError(
+            f"The data set at {order.data_root} has fingerprint {data_set.fingerprint}, "
+            f"the job was made for {order.config.data}."
+        )
+    return data_set
+
+
 def _prepare(order: TrainOrder) -> _Run:
     """Open the data, build the model, and go back to the checkpoint if there is a sound one."""
     config = order.config
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
-    data_set = load_data_set(order.data_root)
-    if data_set.fingerprint != config.data:
-        raise DataError(
-            f"The data set at {order.data_root} has fingerprint {data_set.fingerprint}, "
-            f"the job was made for {config.data}."
-        )
+    data_set = _load_data(order)
     train_images = load_images(open_split(data_set, "train"), data_set, device)
     val_images = load_images(open_split(data_set, "val"), data_set, device)
     state = begin(config, data_set, train_images)
@@ -128,9 +132,7 @@ def _prepare(order: TrainOrder) -> _Run:
     return _Run(order, state, train_images, val_images, history, saved_step=state.step)
 
 
-def _advance(
-    run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]
-) -> Reached | Stopped:
+def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> Reached | Stopped:
     """Train to the ordered epoch or until asked to stop; save where it matters."""
     shown_at = 0.0
     for result in train(

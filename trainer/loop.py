@@ -22,7 +22,7 @@ from trainer.evaluate import predict, score
 from trainer.optimizers import groups_of
 from trainer.results import EpochResult, StepResult
 from trainer.schedules import rate
-from trainer.seeds import generator
+from trainer.seeds import derive, generator
 from trainer.state import TrainState, new_stretch, scored_model
 
 EVALUATION_PORTION = 500  # images a forward pass, at most; larger ones fall out of a processor's cache
@@ -50,7 +50,7 @@ def steps_until(config: JobConfig, num_images: int, epoch: float) -> int:
 def train(
     state: TrainState, config: JobConfig, *, train_images: Images, val_images: Images, until: float
 ) -> Iterator[StepResult | Scored]:
-    """Advance `state` to the epoch `until`; a `StepResult` comes after each step.
+    """Advance `state` to the epoch `until`; a `StepResult` comes after each step but the last of a stretch.
 
     A `Scored` comes at each whole epoch and at `until`. Between any two of them the state may be saved, and
     another process that loads it goes on with the same result, bit for bit on a processor.
@@ -69,9 +69,7 @@ def train(
     last = steps_until(config, len(train_images), until)
     while state.step < last:
         epoch, position = divmod(state.step, steps)
-        order = batch_indices(
-            len(train_images), batch_size=config.training.batch_size, seed=config.seed, epoch=epoch
-        )
+        order = batch_indices(len(train_images), batch_size=config.training.batch_size, seed=config.seed, epoch=epoch)
         for indices in order[position : position + last - state.step]:
             _timed_step(state, config, train_images, indices)
             crash_point("mid_epoch")
@@ -116,8 +114,10 @@ def take_step(state: TrainState, config: JobConfig, images: Images, indices: Ten
     _set_rates(state, config, progress)
     batch = _augmented(config, images, indices, state)
     loss = torch.zeros((), device=batch.pixels.device)
-    for portion in batch.portions(config.runtime.micro_batch):
-        loss += _backward(state, config, portion, len(indices))
+    with torch.random.fork_rng([loss.device] if loss.device.type == "cuda" else []):
+        torch.manual_seed(derive(config.seed, "layers", state.step))  # for layers that draw, such as dropped paths
+        for portion in batch.portions(config.runtime.micro_batch):
+            loss += _backward(state, config, portion, len(indices))
     _update(state, config)
     state.step += 1
     state.stretch.loss += loss * len(indices)

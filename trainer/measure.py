@@ -55,7 +55,7 @@ def measure(order: MeasureOrder) -> Measured:
         micro_batches=portions,
         images_per_second=rates,
         threads=threads,
-        workers=max(1, torch.cuda.device_count() or order.num_cores // threads),
+        workers=max(1, torch.cuda.device_count() if device.type == "cuda" else order.num_cores // threads),
     )
 
 
@@ -91,7 +91,7 @@ def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tup
         if is_slow or rates[portion] < HOPELESS * max(rates.values()):
             break
     if not rates:
-        return PORTIONS[0], 0.0
+        return min(PORTIONS[0], config.training.batch_size), 0.0
     best = max(rates.values())
     chosen = max(portion for portion, rate in rates.items() if rate >= WORTH_SIZE * best)
     return chosen, rates[chosen]

@@ -26,7 +26,8 @@ def build_optimizers(settings: config.Optimizer, model: nn.Module, *, precision:
     """
     match settings:
         case config.Sgd(lr=lr, momentum=momentum, weight_decay=decay):
-            built: Optimizers = (_from_timm("sgd", model, lr=lr, weight_decay=decay, momentum=momentum),)
+            name = "sgd" if momentum else "momentum"  # timm's `momentum` is plain: Nesterov's needs some
+            built: Optimizers = (_from_timm(name, model, lr=lr, weight_decay=decay, momentum=momentum),)
         case config.Adam(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
             built = (_from_timm("adam", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
         case config.AdamW(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
@@ -66,9 +67,7 @@ def _muon_with_sgd(settings: config.Muon, model: nn.Module, precision: torch.dty
         {"params": rest, "lr": settings.sgd_lr, "weight_decay": decay / settings.sgd_lr},
         {"params": list(head.parameters()), "lr": settings.head_lr, "weight_decay": decay / settings.head_lr},
     ]
-    sgd = torch.optim.SGD(groups, momentum=settings.sgd_momentum, nesterov=True)
+    sgd = torch.optim.SGD(groups, momentum=settings.sgd_momentum, nesterov=settings.sgd_momentum > 0)
     has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    muon = Muon(
-        matrices, lr=settings.lr, momentum=settings.momentum, project=has_batch_norm, dtype=precision
-    )
+    muon = Muon(matrices, lr=settings.lr, momentum=settings.momentum, project=has_batch_norm, dtype=precision)
     return sgd, muon

@@ -104,6 +104,8 @@ class Failed:
 class Tested:
     """The one reading of the test split."""
 
+    __test__ = False  # no test case, whatever its name says
+
     evaluation: Evaluation
     at: float
 

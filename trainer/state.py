@@ -1,5 +1,6 @@
 """Everything a checkpoint holds: the one mutable object of a job."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainSt
     initialise_from_data(model, train_images.normalise(first))
     if config.runtime.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _slow_batch_norms(model, config)
+    _slow_batch_norms(model, config, len(train_images))
     precision = DTYPES[config.runtime.precision]
     averaged = None
     if config.training.ema:
@@ -109,9 +110,9 @@ def restore(state: TrainState, content: dict[str, Any]) -> None:
     state.step = content["step"]
 
 
-def _slow_batch_norms(model: nn.Module, config: JobConfig) -> None:
+def _slow_batch_norms(model: nn.Module, config: JobConfig, num_images: int) -> None:
     """Let batch norms forget as much in a batch's portions together as they would in the whole batch."""
-    portions = -(-config.training.batch_size // config.runtime.micro_batch)
+    portions = math.ceil(min(config.training.batch_size, num_images) / config.runtime.micro_batch)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d) and module.momentum is not None:
             module.momentum = 1 - (1 - module.momentum) ** (1 / portions)

@@ -289,7 +289,7 @@ def test_a_log_that_was_deleted_is_noticed(book: Book, number: int) -> None:
         book.begin_trial(PARAMS)
     shutil.rmtree(book.store.job(NAME, number))
 
-    with pytest.raises(StudyError, match=str(number)):
+    with pytest.raises(StudyError, match=rf"\b{number}\b"):
         _reopened(book)
 
 
@@ -338,6 +338,7 @@ def test_a_search_that_dies_anywhere_goes_on_with_level_books_to_its_end(
     _assert_level(scene.book)
     assert len(scene.trials) == 4
     assert all(trial.state.is_over for trial in scene.trials)
+    assert all(trial.results or trial.state is State.FAILED for trial in scene.trials)
 
 
 @pytest.mark.xfail(

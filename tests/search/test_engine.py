@@ -187,6 +187,21 @@ def test_an_unsound_result_fails_its_trial_and_is_not_kept(stage: Stage) -> None
     _assert_over(scene, 2)
 
 
+def test_the_worker_of_an_unsound_result_makes_room_at_once(stage: Stage) -> None:
+    def script(number: int, config: JobConfig) -> Script:
+        results = list(learns(number, config).results)
+        if number == 1:
+            results[3] = reading(4.0, val_accuracy=0.1, val_loss=math.nan, seconds=1.0)
+        return Script(results=tuple(results))
+
+    scene = stage(max_trials=2, scripts=script, num_slots=1)
+
+    assert scene.run()
+
+    assert scene.trials[1].reason == "nan_loss"
+    assert scene.executor.now == pytest.approx(9 + 4, abs=0.5)  # epochs of a second each
+
+
 def test_a_nan_at_the_first_epoch_fails_its_trial(stage: Stage) -> None:
     spoilt = (reading(1.0, val_accuracy=0.1, val_loss=math.nan, seconds=1.0),)
     scene = stage(

@@ -24,9 +24,10 @@ def test_complete_trials_stand_first_by_score() -> None:
         trial_at(0, {1.0: 0.99}),
         trial_at(1, {1.0: 0.5, 9.0: 0.6}, ended=State.COMPLETE),
         trial_at(2, {1.0: 0.5, 9.0: 0.7}, ended=State.COMPLETE),
+        trial_at(3, {9.0: 0.8}),
     ]
 
-    assert _numbers(items) == [2, 1, 0]
+    assert _numbers(items) == [2, 1, 3, 0]
 
 
 def test_the_others_stand_by_how_far_they_came_and_then_by_score() -> None:

@@ -145,6 +145,12 @@ def test_an_interrupted_trial_goes_first() -> None:
     assert _decide(*best, interrupted) == Resume(3, 3.0)
 
 
+def test_a_trial_that_was_written_down_and_never_started_goes_first() -> None:
+    best = [trial_at(number, {1.0: 0.9}) for number in range(3)]
+
+    assert _decide(*best, new_trial(3)) == Resume(3, 1.0)
+
+
 def test_a_trial_whose_worker_died_before_its_first_result_goes_first() -> None:
     best = [trial_at(number, {1.0: 0.9}) for number in range(3)]
     orphan = after(trial_at(3, {}, going_to=1.0), trials.died(-9, at=0.0))

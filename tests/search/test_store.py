@@ -1,6 +1,7 @@
 """Where things lie, and what a study may be called."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def test_a_trial_whose_log_was_torn_in_its_first_line_is_none(store: Store) -> N
 def test_what_else_lies_in_the_directory_of_a_study_is_no_trial(store: Store) -> None:
     _log_trial(store, 0)
     (store.study(NAME) / "driver.lock").touch()
-    (store.study(NAME) / "notes").mkdir()
+    shutil.copytree(store.job(NAME, 0), store.study(NAME) / "copy of 0")
     (store.study(NAME) / "1").mkdir()
 
     assert [trial.number for trial in store.trials(NAME)] == [0]

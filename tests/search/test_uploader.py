@@ -148,6 +148,22 @@ def test_a_look_that_comes_while_an_older_one_is_on_its_way_is_not_lost(
     assert runs.calls == [EARLY, trial_at(0, {}, going_to=3.0)]
 
 
+def test_a_look_of_the_study_that_comes_while_an_older_one_is_on_its_way_is_not_lost(
+    runs: FakeRuns, upload: Callable[..., Uploader]
+) -> None:
+    uploader = upload()
+    runs.gate.clear()
+    uploader.show_study(CARD)
+    runs.entered.wait(20)
+    last = StudyCard(name="study", status="FINISHED", data=CARD.data)
+
+    uploader.show_study(last)
+    runs.gate.set()
+
+    assert uploader.close(timeout_seconds=20) == 0
+    assert runs.calls == [CARD, last]
+
+
 def test_figures_come_after_the_numbers_of_all_trials_and_before_the_study(
     runs: FakeRuns, upload: Callable[..., Uploader]
 ) -> None:

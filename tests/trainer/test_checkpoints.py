@@ -223,7 +223,6 @@ def test_a_checkpoint_that_would_run_a_command_is_refused(tmp_path: Path, kind: 
         b"PK\x03\x04 no archive",
         pytest.param(
             b"text",
-            marks=pytest.mark.xfail(strict=True, reason="torch's unpickler gives up with an IndexError"),
         ),
     ],
 )

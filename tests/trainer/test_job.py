@@ -419,7 +419,6 @@ def test_a_job_without_checkpoint_cannot_be_tested(desk: Desk) -> None:
     assert failed.message == f"There is no sound checkpoint of this job in {desk.directory}."
 
 
-@pytest.mark.xfail(strict=True, reason="a test order does not look at the fingerprint of the data")
 def test_a_job_is_not_tested_on_data_that_it_was_not_made_for(desk: Desk, tmp_path: Path) -> None:
     desk.train(1.0)
     desk.data_set = prepare_stripes(tmp_path, num_images=72)

@@ -203,7 +203,6 @@ def test_equal_jobs_give_equal_weights_and_leave_the_global_generator_alone(spli
     assert torch.equal(after, before)
 
 
-@pytest.mark.xfail(strict=True, reason="which paths of a vit are dropped is drawn from torch's global generator")
 def test_dropped_paths_do_not_depend_on_the_global_generator(splits: Splits) -> None:
     config = tiny_job(splits.data_set, {**VIT, "model.depth": 2, "model.drop_path": 0.5})
     first, second = fresh(config, splits), fresh(config, splits)
@@ -305,9 +304,6 @@ def running_statistics(config: JobConfig, splits: Splits, indices: Tensor) -> li
         pytest.param(
             128,
             64,
-            marks=pytest.mark.xfail(
-                strict=True, reason="the momentum counts the portions of a batch that the split does not fill"
-            ),
         ),
     ],
 )

@@ -33,9 +33,7 @@ MONOTONE = [
 ]
 
 
-def torch_rates(
-    build: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], *, num_steps: int
-) -> list[float]:
+def torch_rates(build: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], *, num_steps: int) -> list[float]:
     """Return the rate before each of `num_steps` steps and after the last, of a peak of 1."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     scheduler = build(optimizer)
@@ -161,9 +159,7 @@ def test_a_rate_rises_to_the_peak_and_never_again_after_it(schedule: Schedule, p
     assert after[0] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    "schedule", [Cosine(warmup=0), Linear(), Step(), Wsd(warmup=0), CosineRestarts(warmup=0)]
-)
+@pytest.mark.parametrize("schedule", [Cosine(warmup=0), Linear(), Step(), Wsd(warmup=0), CosineRestarts(warmup=0)])
 def test_a_schedule_without_warm_up_starts_at_the_peak(schedule: Schedule) -> None:
     assert rate(schedule, 0) == 1
 

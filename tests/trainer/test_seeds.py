@@ -20,9 +20,7 @@ PURPOSE = st.lists(st.one_of(st.integers(0, 10**6), st.text("abcxyz-_", max_size
         (7, ("augment", 12), 4912092706592863821),
     ],
 )
-def test_a_seed_never_changes_between_versions(
-    seed: int, purpose: tuple[str | int, ...], expected: int
-) -> None:
+def test_a_seed_never_changes_between_versions(seed: int, purpose: tuple[str | int, ...], expected: int) -> None:
     assert derive(seed, *purpose) == expected
 
 
@@ -33,9 +31,7 @@ def test_a_seed_has_63_bits(seed: int, purpose: list[str | int]) -> None:
 
 
 def test_each_purpose_and_each_seed_has_its_own_stream() -> None:
-    seeds = {
-        derive(seed, purpose, epoch) for seed in range(5) for purpose in ("a", "b") for epoch in range(50)
-    }
+    seeds = {derive(seed, purpose, epoch) for seed in range(5) for purpose in ("a", "b") for epoch in range(50)}
 
     assert len(seeds) == 500
 
@@ -54,6 +50,4 @@ def test_a_generator_is_on_its_device_and_repeats_itself() -> None:
 def test_deriving_seeds_does_not_import_torch() -> None:
     code = "import sys, trainer.seeds; sys.exit('torch' in sys.modules)"
 
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})

@@ -10,9 +10,7 @@ from trainer.augment.randaugment import randaugment
 from trainer.config import Augment
 
 
-def augment_images(
-    images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor
-) -> Tensor:
+def augment_images(images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:
     """Augment each image by its own draws.
 
     The order is flip, crop, rotation, colour jitter, RandAugment, cutout. Cutout comes last, so that nothing
@@ -43,9 +41,7 @@ def augment_images(
     return augmented.contiguous(memory_format=_memory_format(images))
 
 
-def _flip_and_crop(
-    images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor
-) -> Tensor:
+def _flip_and_crop(images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:
     flipped = _flips(settings, rng=rng, epoch=epoch, indices=indices)
     down = geometry.random_shifts(len(images), padding=settings.crop_padding, rng=rng)
     right = geometry.random_shifts(len(images), padding=settings.crop_padding, rng=rng)

@@ -91,11 +91,7 @@ def _by_hand(data_dir: Path) -> str:
 def _read_arrays(path: Path, scratch: Path, size: int | None) -> Material:
     found = read_npz(path, scratch, size=None)
     num_classes = len(found.class_names)
-    if (
-        found.image_shape != (32, 32, 3)
-        or num_classes != len(CLASS_NAMES)
-        or set(found.parts) != {"train", "test"}
-    ):
+    if found.image_shape != (32, 32, 3) or num_classes != len(CLASS_NAMES) or set(found.parts) != {"train", "test"}:
         raise DataError(
             f"{shown(path)} is not CIFAR-10: it has {num_classes} classes, images of {found.image_shape} and"
             f" the splits {' and '.join(found.parts)}, where 10, (32, 32, 3), train and test belong."
@@ -107,9 +103,7 @@ def _read_arrays(path: Path, scratch: Path, size: int | None) -> Material:
 
 def _read_archive(path: Path, scratch: Path, size: int | None) -> Material:
     if not _torchvision_utils().check_integrity(path, _torchvision_cifar().tgz_md5):
-        raise DataError(
-            f"{shown(path)} has not the published checksum: it is damaged. Remove it and run again."
-        )
+        raise DataError(f"{shown(path)} has not the published checksum: it is damaged. Remove it and run again.")
     with tarfile.open(path) as archive:
         archive.extractall(scratch, filter="data")
     return _read_batches(scratch, size)
@@ -119,10 +113,7 @@ def _read_batches(folder: Path, size: int | None) -> Material:
     """Read the official batches below `folder`, after torchvision has verified them."""
     train, test = (_verified(folder, is_train=is_train) for is_train in (True, False))
     found: Mapping[SplitName, Any] = {"train": train, "test": test}
-    parts = {
-        split: array_part(data.data, np.array(data.targets, np.int64), size=size)
-        for split, data in found.items()
-    }
+    parts = {split: array_part(data.data, np.array(data.targets, np.int64), size=size) for split, data in found.items()}
     return Material(class_names=CLASS_NAMES, image_shape=stored_shape(train.data.shape, size), parts=parts)
 
 

@@ -120,9 +120,7 @@ def _writable(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
-            f"Cannot write into {shown(cache)}: {error.strerror}. Choose another folder."
-        ) from error
+        raise DataError(f"Cannot write into {shown(cache)}: {error.strerror}. Choose another folder.") from error
 
 
 @contextmanager

@@ -74,9 +74,7 @@ def write_images(
             shape = (len(chosen.numbers), *material.image_shape)
             rows = files.enter_context(_created(root / images_file(split), shape))
             blocks += _blocks(rows, material.parts[chosen.part].fill, chosen.numbers, material.image_shape)
-        found = in_parallel(
-            _Block.write, blocks, weigh=lambda block: len(block.numbers), on_progress=on_progress
-        )
+        found = in_parallel(_Block.write, blocks, weigh=lambda block: len(block.numbers), on_progress=on_progress)
     return [bad for some in found for bad in some]
 
 
@@ -117,9 +115,7 @@ def _created(path: Path, shape: tuple[int, ...]) -> Iterator[_Rows]:
         yield _Rows(file.fileno(), file.tell())
 
 
-def _blocks(
-    rows: _Rows, fill: Fill, numbers: NDArray[np.int64], shape: tuple[int, int, int]
-) -> Iterator[_Block]:
+def _blocks(rows: _Rows, fill: Fill, numbers: NDArray[np.int64], shape: tuple[int, int, int]) -> Iterator[_Block]:
     for some in portions(len(numbers), shape, num_bytes=_BLOCK_BYTES):
         mine = numbers[some.start : some.stop]
         yield _Block(rows=rows, first=some.start, fill=fill, numbers=mine, shape=shape)

@@ -224,7 +224,5 @@ def _checked_range(values: NDArray[np.int32], *, high: int) -> NDArray[np.int32]
 def _float_to_bytes(values: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = float(values.min()), float(values.max())  # nan spreads to both
     if not (low >= 0 and high <= 255):
-        raise ValueError(
-            f"its float values run from {low:g} to {high:g}, and 0 to 1 or 0 to 255 are understood"
-        )
+        raise ValueError(f"its float values run from {low:g} to {high:g}, and 0 to 1 or 0 to 255 are understood")
     return np.rint(values * 255) if high <= 1 else np.rint(values)

@@ -83,9 +83,7 @@ def check_class_names(names: Sequence[str]) -> tuple[str, ...]:
     seen: dict[str, str] = {}
     for name in names:
         if twin := seen.get(name.casefold()):
-            raise DataError(
-                f"Class names {twin!r} and {name!r} differ in nothing but case: rename one, or merge them."
-            )
+            raise DataError(f"Class names {twin!r} and {name!r} differ in nothing but case: rename one, or merge them.")
         seen[name.casefold()] = name
     return tuple(names)
 

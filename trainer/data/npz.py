@@ -33,9 +33,7 @@ from trainer.errors import DataError
 
 MAX_BYTES = 64 * 2**30  # of the arrays, unpacked
 
-_FORMS = (
-    "x_train, y_train [, x_val, y_val] [, x_test, y_test] [, class_names], or images, labels [, class_names]"
-)
+_FORMS = "x_train, y_train [, x_val, y_val] [, x_test, y_test] [, class_names], or images, labels [, class_names]"
 _KEYS: Mapping[SplitName, tuple[str, str]] = {
     "train": ("x_train", "y_train"),
     "val": ("x_val", "y_val"),
@@ -115,9 +113,7 @@ def choose_keys(headers: Mapping[str, Header]) -> dict[SplitName, tuple[str, str
     return keys
 
 
-def check_shapes(
-    headers: Mapping[str, Header], keys: Mapping[SplitName, tuple[str, str]]
-) -> tuple[int, int, int]:
+def check_shapes(headers: Mapping[str, Header], keys: Mapping[SplitName, tuple[str, str]]) -> tuple[int, int, int]:
     """Return H, W, C, the same for all arrays of images.
 
     Raises:
@@ -127,14 +123,10 @@ def check_shapes(
     shape = _image_shape(headers[first], first)
     for x, y in keys.values():
         if _image_shape(headers[x], x) != shape:
-            raise DataError(
-                f"{x} has images of {headers[x].shape[1:]}, {first} of {headers[first].shape[1:]}."
-            )
+            raise DataError(f"{x} has images of {headers[x].shape[1:]}, {first} of {headers[first].shape[1:]}.")
         num_images, num_labels = headers[x].shape[0], _num_labels(headers[y], y)
         if num_images != num_labels:
-            raise DataError(
-                f"{x} has {num_images} images and {y} has {num_labels} labels: they must be as many."
-            )
+            raise DataError(f"{x} has {num_images} images and {y} has {num_labels} labels: they must be as many.")
         if not num_images:
             raise DataError(f"{x} holds no image. Fill it, or leave {x} and {y} out.")
     return shape
@@ -157,8 +149,7 @@ def check_labels(labels: NDArray[np.int64], *, key: str, num_classes: int) -> No
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise DataError(
-            f"{key}[{wrong[0]}] is {labels[wrong[0]]}: the labels of {num_classes} classes are 0 to"
-            f" {num_classes - 1}."
+            f"{key}[{wrong[0]}] is {labels[wrong[0]]}: the labels of {num_classes} classes are 0 to {num_classes - 1}."
         )
 
 
@@ -211,9 +202,7 @@ def _header(archive: zipfile.ZipFile, name: str) -> Header:
         shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(stream)
         claimed = stream.tell() + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and claimed != archive.getinfo(name).file_size:
-        raise DataError(
-            f"{name} claims {claimed} bytes and has {archive.getinfo(name).file_size}: it is damaged."
-        )
+        raise DataError(f"{name} claims {claimed} bytes and has {archive.getinfo(name).file_size}: it is damaged.")
     return Header(shape, dtype)
 
 
@@ -242,9 +231,7 @@ def _image_shape(header: Header, key: str) -> tuple[int, int, int]:
 def _as_bytes(header: Header) -> str:
     if header.dtype.hasobject:
         return " Images of different sizes do not make an array: save them as files, folder:DIR."
-    return (
-        " Save (x * 255).round().astype('uint8') of floats from 0 to 1." if header.dtype.kind == "f" else ""
-    )
+    return " Save (x * 255).round().astype('uint8') of floats from 0 to 1." if header.dtype.kind == "f" else ""
 
 
 def _channels_first(header: Header) -> str:
@@ -258,8 +245,7 @@ def _num_labels(header: Header, key: str) -> int:
         raise DataError(f"{key} has {kind}: number the classes from 0, and name them in class_names.")
     if len(header.shape) != 1 and header.shape[1:] != (1,):
         raise DataError(
-            f"{key} has shape {header.shape}: it must be (N,), one label an image."
-            " Save y.argmax(1) of one-hot rows."
+            f"{key} has shape {header.shape}: it must be (N,), one label an image. Save y.argmax(1) of one-hot rows."
         )
     return header.shape[0]
 

@@ -90,9 +90,7 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
     Raises:
         DataError: For whatever is wrong with the source or the options, and when the disk is full.
     """
-    options = Options(
-        image_size=image_size, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed
-    )
+    options = Options(image_size=image_size, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
     found = parse_source(source)
     origin = find_origin(found, data_dir=data_dir, download=download if allow_download else None)
     target = cache / _folder_name(origin, options)

@@ -45,10 +45,7 @@ def sample_sheet(
     """
     split = open_split(data_set, "train")
     rng = np.random.default_rng(seed)
-    rows = [
-        _row(split, label, name, per_class, rng)
-        for label, name in enumerate(data_set.class_names[:max_classes])
-    ]
+    rows = [_row(split, label, name, per_class, rng) for label, name in enumerate(data_set.class_names[:max_classes])]
     sheet = _drawn(rows, _heading(data_set), num_left_out=len(data_set.class_names) - len(rows))
     if path is not None:
         with replacing(path) as draft:

@@ -75,9 +75,7 @@ def check_counts(labels: NDArray[np.int64], class_names: tuple[str, ...], *, num
             else "There are no classes: a classifier needs two or more."
         )
     counts = np.bincount(labels, minlength=len(class_names))
-    few = [
-        f"{name!r} has {count}" for name, count in zip(class_names, counts, strict=True) if count < num_splits
-    ]
+    few = [f"{name!r} has {count}" for name, count in zip(class_names, counts, strict=True) if count < num_splits]
     if few:
         raise DataError(
             f"Too few training images: class {listed(few)}; {num_splits} or more are needed, at least one"

@@ -77,9 +77,7 @@ def load_data_set(root: Path) -> DataSet:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(
-            f"{shown(root / META)} is damaged: remove the folder and prepare it again."
-        ) from error
+        raise DataError(f"{shown(root / META)} is damaged: remove the folder and prepare it again.") from error
 
 
 def open_split(data_set: DataSet, split: Literal["train", "val"]) -> Split:
@@ -183,8 +181,7 @@ def _check_files(root: Path, sizes: dict[str, int]) -> None:
         found = (root / name).stat().st_size
         if found != size:
             raise DataError(
-                f"{shown(root / name)} has {found:,} bytes and not {size:,}: remove the folder and"
-                " prepare it again."
+                f"{shown(root / name)} has {found:,} bytes and not {size:,}: remove the folder and prepare it again."
             )
 
 

@@ -12,9 +12,7 @@ from trainer.models.resnet import ResNet9, ResNet18
 from trainer.models.timm_models import build_convnext, build_vit
 
 
-def build_model(
-    settings: config.Model, *, image_shape: tuple[int, int, int], num_classes: int, seed: int
-) -> nn.Module:
+def build_model(settings: config.Model, *, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
     """Build a freshly initialised model; equal arguments give equal weights.
 
     Args:

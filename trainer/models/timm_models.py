@@ -15,7 +15,7 @@ def build_convnext(settings: ConvNext, *, image_size: int, channels: int, num_cl
     Raises:
         ConfigError: If the image is too small for the stem and three halvings.
     """
-    smallest = settings.patch * 8
+    smallest = 32 if settings.patch == 2 else settings.patch * 8  # timm halves once more after a stem of 2
     if image_size < smallest:
         raise ConfigError(
             f"A ConvNeXt with `model.patch` {settings.patch} needs images of at least {smallest} pixels, "
@@ -37,7 +37,7 @@ def build_vit(settings: Vit, *, image_size: int, channels: int, num_classes: int
         raise ConfigError(f"`model.patch` {settings.patch} does not divide the image size {image_size}.")
     heads = max(1, settings.dim // HEAD_DIM)
     if settings.dim % heads:
-        raise ConfigError(f"`model.dim` must be a multiple of {HEAD_DIM}, got {settings.dim}.")
+        raise ConfigError(f"`model.dim` {settings.dim} does not divide into {heads} heads.")
     model: nn.Module = import_timm().models.vision_transformer.VisionTransformer(
         img_size=image_size,
         patch_size=settings.patch,

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from data_samples import ROOT
+
+from tests.trainer.data.data_samples import ROOT
 
 
 @pytest.fixture

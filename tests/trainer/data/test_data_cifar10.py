@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import noise, prepared, write_npz
 
+from tests.trainer.data.data_samples import noise, prepared, write_npz
 from trainer.data import inspect, open_split
 from trainer.data.cifar10 import ARCHIVE, ARRAYS, BATCHES, CLASS_NAMES
 from trainer.data.locked import open_test_split

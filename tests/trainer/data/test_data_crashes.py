@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from data_samples import arrays, left_overs, make_folder, prepared, start_python, write_npz
 
+from tests.trainer.data.data_samples import arrays, left_overs, make_folder, prepared, start_python, write_npz
 from trainer.data import load_data_set
 
 PREPARE = """

@@ -2,8 +2,8 @@ import os
 from pathlib import Path
 
 import pytest
-from data_samples import make_folder, noise, write_image
 
+from tests.trainer.data.data_samples import make_folder, noise, write_image
 from trainer.data.folders import Tree, check_tree, find_folder, scan
 from trainer.errors import DataError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import encoded, noise, png_with_header, write_image
 from PIL import Image, PngImagePlugin
 
+from tests.trainer.data.data_samples import encoded, noise, png_with_header, write_image
 from trainer.data.images import BadImage, decode, examine, fit_pixels, fit_square, quiet_pillow, shown, to_rgb
 
 GREY = 120

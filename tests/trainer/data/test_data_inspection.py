@@ -3,9 +3,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from data_samples import arrays, left_overs, make_folder, noise, write_image, write_npz
 from PIL import Image
 
+from tests.trainer.data.data_samples import arrays, left_overs, make_folder, noise, write_image, write_npz
 from trainer.data import Copies, Inspection, Spread, inspect
 from trainer.errors import DataError
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_samples import arrays, noise, write_npz
 
+from tests.trainer.data.data_samples import arrays, noise, write_npz
 from trainer.data.material import Material
 from trainer.data.npz import find_npz, read_npz
 from trainer.errors import DataError

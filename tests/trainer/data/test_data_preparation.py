@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_samples import arrays, left_overs, make_folder, noise, prepared, write_image, write_npz
 from PIL import Image
 
+from tests.trainer.data.data_samples import arrays, left_overs, make_folder, noise, prepared, write_image, write_npz
 from trainer.data import DataSet, load_data_set, open_split
 from trainer.data.files import require_free, workspace
 from trainer.data.locked import open_test_split

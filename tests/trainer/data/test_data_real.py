@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import prepared
 
+from tests.trainer.data.data_samples import prepared
 from trainer.data import Copies, inspect, open_split, prepare
 from trainer.data.store import moments
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import make_folder, noise, prepared, write_npz
 from PIL import Image
 
+from tests.trainer.data.data_samples import make_folder, noise, prepared, write_npz
 from trainer.data import sample_sheet
 
 PAPER = (255, 255, 255)

@@ -1,6 +1,5 @@
-from data_samples import start_python
-
 import trainer.data
+from tests.trainer.data.data_samples import start_python
 
 
 def test_the_package_exports_what_it_names_in_order() -> None:
