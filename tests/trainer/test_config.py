@@ -55,9 +55,9 @@ def any_value(item: Any) -> st.SearchStrategy[Value]:
     high = 1e9 if math.isinf(allowed.high) else allowed.high
     if item.type is int:
         return st.integers(int(allowed.low), int(high))
-    return st.floats(allowed.low, high, exclude_min=allowed.low_open, exclude_max=allowed.high_open) | st.integers(
-        int(allowed.low) + 1, max(int(allowed.low) + 1, int(high) - 1)
-    ).filter(lambda value: value in allowed)
+    decimals = st.floats(allowed.low, high, exclude_min=allowed.low_open, exclude_max=allowed.high_open)
+    whole = [number for number in (0, 1, 2, 7) if number in allowed]
+    return decimals | st.sampled_from(whole) if whole else decimals
 
 
 @st.composite
