@@ -17,15 +17,11 @@ Storage = Annotated[
 ]
 TrackingUri = Annotated[
     str | None,
-    typer.Option(
-        "--tracking-uri", metavar="URI", help="MLflow tracking, if not the store's.", show_default=False
-    ),
+    typer.Option("--tracking-uri", metavar="URI", help="MLflow tracking, if not the store's.", show_default=False),
 ]
 DataDir = Annotated[
     Path,
-    typer.Option(
-        metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to."
-    ),
+    typer.Option(metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 

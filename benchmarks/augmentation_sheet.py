@@ -74,9 +74,7 @@ def settings_rows() -> dict[str, list[Cell]]:
         "rotation": [Cell(f"± {n}°", augmented(Augment(rotation=n))) for n in (10, 30, 90)],
         "color_jitter": [Cell(f"1 ± {s}", augmented(Augment(color_jitter=s))) for s in (0.2, 0.5, 1.0)],
         "randaugment": [
-            Cell(
-                f"2 operations, magnitude {m}", augmented(Augment(randaugment_ops=2, randaugment_magnitude=m))
-            )
+            Cell(f"2 operations, magnitude {m}", augmented(Augment(randaugment_ops=2, randaugment_magnitude=m)))
             for m in MAGNITUDES
         ],
         "cutout": [Cell(f"{n} pixels", augmented(Augment(cutout=n))) for n in (6, 10, 16)],

@@ -49,9 +49,7 @@ def main() -> None:
     images = load_images(open_split(data_set, "train"), data_set, torch.device("cpu"))
     precision = fastest_precision(torch.device("cpu"))
     attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE, repeats=4)
-    print(
-        f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable"
-    )
+    print(f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable")
     for name in ("fastnet", "resnet18"):
         config = _planned(_config(name, data_set), data_set)
         rate = _our_rate(config, data_set, images, options.steps)
@@ -59,9 +57,7 @@ def main() -> None:
         print(f"{name}: {rate:.0f} images/s, {100 * share:.0f} % of the attainable rate "
               f"(portions of {config.runtime.micro_batch})")  # fmt: skip
     tutorial = _tutorial_rate(data_set, images, options.steps)
-    print(
-        f"resnet18 in the tutorials' loop: {tutorial:.0f} images/s; ours is {rate / tutorial:.2f} times as fast"
-    )
+    print(f"resnet18 in the tutorials' loop: {tutorial:.0f} images/s; ours is {rate / tutorial:.2f} times as fast")
     if options.compare_accuracy:
         _compare_accuracy(config, data_set, images)
 

@@ -90,9 +90,7 @@ class Book:
             self.tracker.show(self.trials[number])
 
     def _open_log(self, number: int, params: Mapping[str, Value], uid: str) -> Trial:
-        record = trials.created(
-            number=number, uid=uid, params=params, config=flat(self.build(params)), at=time.time()
-        )
+        record = trials.created(number=number, uid=uid, params=params, config=flat(self.build(params)), at=time.time())
         path = self.store.log(self.name, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         eventlog.append(path, record)

@@ -95,9 +95,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def best_weights(
-    trials: Sequence[Trial], objective: str, store: Store, study: str
-) -> tuple[tuple[int, Path], ...]:
+def best_weights(trials: Sequence[Trial], objective: str, store: Store, study: str) -> tuple[tuple[int, Path], ...]:
     """Return the weight files of the best complete trials, with their numbers."""
     complete = [trial for trial in trials if trial.state is State.COMPLETE]
     complete.sort(key=lambda trial: -score(trial.results[-1], objective))

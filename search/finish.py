@@ -39,9 +39,7 @@ def known_reading(study: Study) -> TestReading | None:
     return TestReading(**record) if record else None
 
 
-def read_test_split(
-    study: Study, store: Store, winner: Trial, executor: Executor, data_root: Path
-) -> TestReading:
+def read_test_split(study: Study, store: Store, winner: Trial, executor: Executor, data_root: Path) -> TestReading:
     """Score the winner on the test split, once.
 
     Raises:
@@ -50,9 +48,7 @@ def read_test_split(
     known = known_reading(study)
     if known is not None and known.trial == winner.number:
         return known
-    order = TestOrder(
-        config=winner.config, data_root=data_root, directory=store.job(study.name, winner.number)
-    )
+    order = TestOrder(config=winner.config, data_root=data_root, directory=store.job(study.name, winner.number))
     found = run_alone(executor, order)
     if not isinstance(found, Tested):
         why = found.message if isinstance(found, Failed) else "the process died"

@@ -89,7 +89,6 @@ def _ends(param: Param) -> tuple[Value, ...]:
             return (low, high)
 
 
-
 def model_names(space: SearchSpace) -> tuple[str, ...]:
     """Return the models that a space can draw; its constant one, or the job's default where it has none."""
     for param in space.params:

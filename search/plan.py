@@ -53,8 +53,7 @@ def make_plan(executor: Executor, request: Request, *, data_root: Path, data: st
     space, cores = request.space, num_cores()
     order = MeasureOrder(
         configs=tuple(
-            build_job(space, example_draw(space, model), data=data, seed=0, runtime={})
-            for model in model_names(space)
+            build_job(space, example_draw(space, model), data=data, seed=0, runtime={}) for model in model_names(space)
         ),
         data_root=data_root,
         device=request.device,

@@ -121,9 +121,7 @@ def prepare_data(request: Request, watch: Watch) -> DataSet:
         val_fraction=spec.val_fraction,
         test_fraction=spec.test_fraction,
         seed=spec.seed,
-        on_progress=lambda done, total: watch(
-            Notice(kind="decoding", values={"done": done, "total": total})
-        ),
+        on_progress=lambda done, total: watch(Notice(kind="decoding", values={"done": done, "total": total})),
     )
 
 
@@ -162,9 +160,7 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
 def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]) -> JobConfig:
     """Return the job of drawn parameters; all jobs of a study share its seed, so that they are comparable."""
     model = str(request.space.settings(drawn).get("model", "fastnet"))
-    return build_job(
-        request.space, drawn, data=data.fingerprint, seed=request.seed, runtime=plan.runtime(model)
-    )
+    return build_job(request.space, drawn, data=data.fingerprint, seed=request.seed, runtime=plan.runtime(model))
 
 
 @dataclass(slots=True)

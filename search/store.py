@@ -84,9 +84,7 @@ def open_existing_store(root: Path) -> Store:
         StudyError: If there is no such directory.
     """
     if not root.is_dir():
-        raise StudyError(
-            f"There is no store at {str(root)!r}. Search first, or name its directory with --store."
-        )
+        raise StudyError(f"There is no store at {str(root)!r}. Search first, or name its directory with --store.")
     return Store(root)
 
 

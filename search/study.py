@@ -50,9 +50,7 @@ class Study:
         """Keep a value that JSON can hold."""
         patiently(lambda: self.study.set_user_attr(name, value))
 
-    def add_trial(
-        self, params: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], *, uid: str
-    ) -> int:
+    def add_trial(self, params: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], *, uid: str) -> int:
         """Add a running trial with all its parameters in one transaction; return its number.
 
         A second call with the same `uid` adds nothing.
@@ -130,9 +128,7 @@ def load_study(storage: RDBStorage, name: str) -> Study:
         known = f" Known: {', '.join(names)}." if names else " The store holds no study yet."
         raise StudyError(f"No study is called {name!r}.{did_you_mean(name, names)}{known}")
     sampler = optuna.samplers.RandomSampler(seed=0)
-    return Study(
-        name, patiently(lambda: optuna.load_study(study_name=name, storage=storage, sampler=sampler)), storage
-    )
+    return Study(name, patiently(lambda: optuna.load_study(study_name=name, storage=storage, sampler=sampler)), storage)
 
 
 def study_names(storage: RDBStorage) -> list[str]:

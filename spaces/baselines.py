@@ -49,9 +49,7 @@ class BaselineReader:
                 self._note((*where, path), message)
         return Baseline(tuple(drawn.items()))
 
-    def _leftover_faults(
-        self, path: str, value: Value, drawn: Mapping[str, Value], misfits: set[str]
-    ) -> Iterator[str]:
+    def _leftover_faults(self, path: str, value: Value, drawn: Mapping[str, Value], misfits: set[str]) -> Iterator[str]:
         """Yield what is wrong with a setting that no active parameter has."""
         everything: tuple[Param | Constant, ...] = (*self.params, *self.constants)
         declared = [item for item in everything if item.path == path]

@@ -227,9 +227,7 @@ class _Reader:
         try:
             return SCALARS.get(node.tag, str)(node.value)
         except (KeyError, ValueError):
-            self._note(
-                place, f"{shown(node.value)} does not fit its tag `{_short(node)}`: leave the tag out."
-            )
+            self._note(place, f"{shown(node.value)} does not fit its tag `{_short(node)}`: leave the tag out.")
             return node.value
 
     def _check_tag(self, node: yaml.Node, place: Place) -> None:

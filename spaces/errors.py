@@ -23,8 +23,7 @@ class Fault:
 def refusal(file: str, faults: Iterable[Fault]) -> SpaceError:
     """Return the error that reports the faults of a file in the order of its lines."""
     lines = (
-        f"{file}:{fault.line}: {fault.path}{': ' if fault.path else ''}{fault.message}"
-        for fault in sorted(set(faults))
+        f"{file}:{fault.line}: {fault.path}{': ' if fault.path else ''}{fault.message}" for fault in sorted(set(faults))
     )
     return SpaceError("\n".join(lines))
 

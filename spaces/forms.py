@@ -80,9 +80,7 @@ def _kind_of_setting(value: object) -> str | None:
 
 def _by_type(tags: Mapping[type, str], *, expected: str) -> Discriminator:
     """Choose between forms by the type of what the file holds; `expected` is said of any other type."""
-    return Discriminator(
-        lambda value: tags.get(type(value)), custom_error_type="kind", custom_error_message=expected
-    )
+    return Discriminator(lambda value: tags.get(type(value)), custom_error_type="kind", custom_error_message=expected)
 
 
 def _increasing(rungs: list[float]) -> list[float]:
@@ -106,9 +104,7 @@ class DataForm(BaseModel):
 
     model_config = STRICT
 
-    source: str | None = Field(
-        None, min_length=1, description="The name of a data set, or a folder of images."
-    )
+    source: str | None = Field(None, min_length=1, description="The name of a data set, or a folder of images.")
     image_size: int | None = Field(None, ge=1, le=4096, description="Pixels a side; absent: as they are.")
     val_fraction: Fraction = Field(0.1, description="Of the training images.")
     test_fraction: Fraction = Field(0.2, description="Of all images, where there is no test split yet.")

@@ -52,11 +52,7 @@ def preset_text(name: str) -> str:
 def json_schema() -> dict[str, object]:
     """Return the JSON schema of a space file, by which editors complete and check it."""
     schema = SpaceForm.model_json_schema()
-    return (
-        {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-        | schema
-        | {"title": "autoclf search space"}
-    )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "autoclf search space"}
 
 
 def _is_path(name: str | Path, folder: Path) -> bool:

@@ -11,9 +11,7 @@ from typing import Literal, assert_never
 
 from spaces.domains import Choice, Domain, Float, Integer, Value
 
-Conditions = tuple[
-    tuple[str, Value], ...
-]  # (name of a choice, the option that must be chosen), outermost first
+Conditions = tuple[tuple[str, Value], ...]  # (name of a choice, the option that must be chosen), outermost first
 Metric = Literal["val/accuracy", "val/top5_accuracy", "val/loss"]
 Direction = Literal["maximize", "minimize"]
 
@@ -165,9 +163,7 @@ def _count(when: Conditions, by_conditions: Mapping[Conditions, list[Param]]) ->
     total = 1
     for param in by_conditions.get(when, ()):
         if isinstance(param.domain, Choice):
-            total *= sum(
-                _count((*when, (param.name, option)), by_conditions) for option in param.domain.options
-            )
+            total *= sum(_count((*when, (param.name, option)), by_conditions) for option in param.domain.options)
         else:
             total *= int(param.domain.size)
     return total

@@ -13,9 +13,7 @@ app = typer.Typer(help="Data sets.", no_args_is_help=True)
 @app.command()
 def inspect(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="digits, cifar10, npz:FILE or folder:DIR.")],
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Write a picture of sample images.")
-    ] = None,
+    sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a picture of sample images.")] = None,
     data_dir: DataDir = Path("data"),
 ) -> None:
     """Show classes, counts, sizes, unreadable files and copies of a data set, and a picture of samples."""

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 Timeout = Annotated[
     float | None,
-    typer.Option(
-        parser=seconds, metavar="TIME", help="Time limit, such as 90s, 30m or 2h.", show_default=False
-    ),
+    typer.Option(parser=seconds, metavar="TIME", help="Time limit, such as 90s, 30m or 2h.", show_default=False),
 ]
 Workers = Annotated[
     int | None,
@@ -24,9 +22,7 @@ Workers = Annotated[
 ]
 Trials = Annotated[
     int | None,
-    typer.Option(
-        min=1, help="Configurations in all, earlier runs included; else the space's.", show_default=False
-    ),
+    typer.Option(min=1, help="Configurations in all, earlier runs included; else the space's.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
@@ -36,9 +32,7 @@ def search(
     trials: Trials = None,
     timeout: Timeout = None,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Else the space's name.")] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="digits, cifar10, npz:FILE or folder:DIR.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(metavar="SOURCE", help="digits, cifar10, npz:FILE or folder:DIR.")] = None,
     store: Store = Path("mlruns"),
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
@@ -55,9 +49,7 @@ def search(
     declared = load_space(space)
     source = declared.data.source if data is None else data
     if source is None:
-        raise SpaceError(
-            f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR"
-        )
+        raise SpaceError(f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR")
     request = Request(
         space=declared,
         space_text=declared.file.read_text(encoding="utf-8"),

@@ -12,9 +12,7 @@ def leaderboard(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     store: Store = Path("mlruns"),
     storage: Storage = None,
-    format: Annotated[
-        Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")
-    ] = "table",
+    format: Annotated[Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")] = "table",
 ) -> None:
     """Show the trials of a study, best first."""
     from autoclf.tables import print_table

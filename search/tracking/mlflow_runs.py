@@ -80,9 +80,7 @@ class MlflowRuns:
         shown = self._shown[trial.number]
         predictions = self.store.job(self.name, trial.number) / PREDICTIONS
         with tempfile.TemporaryDirectory() as folder:
-            write_trial_files(
-                Path(folder), trial, predictions=predictions, class_names=self.class_names
-            )
+            write_trial_files(Path(folder), trial, predictions=predictions, class_names=self.class_names)
             crash_point("in_artifact_upload")
             self.client.log_artifacts(shown.run_id, folder)
         shown.epoch_of_files = trial.reached[-1]

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 
+def _connect_without_an_error(host: str) -> None:
+    with socket.socket() as client:
+        client.connect_ex((host, 80))
+
+
 @pytest.mark.parametrize(
     "reach",
     [
         lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
         lambda: socket.getaddrinfo("example.org", 80),
-        lambda: socket.socket().connect_ex(("192.0.2.1", 80)),
+        lambda: _connect_without_an_error("192.0.2.1"),
     ],
     ids=["address", "name", "without an error"],
 )

@@ -84,13 +84,11 @@ BASELINE_FAULTS = [
     ("{model: vit, model.depth: 9}", "model.depth: must be a whole number in 2 … 8, got 9."),
     (
         "{optimizer: lion, optimizer.lr: 0.1}",
-        "optimizer.lr: belongs to `optimizer: sgd` or `optimizer: adamw`, "
-        "and this baseline has `optimizer: lion`.",
+        "optimizer.lr: belongs to `optimizer: sgd` or `optimizer: adamw`, and this baseline has `optimizer: lion`.",
     ),
     (
         "{optimizer.lr: 0.1}",
-        "optimizer.lr: belongs to `optimizer: sgd` or `optimizer: adamw`: "
-        "add `optimizer: sgd` to this baseline.",
+        "optimizer.lr: belongs to `optimizer: sgd` or `optimizer: adamw`: add `optimizer: sgd` to this baseline.",
     ),
     (
         "{optimizer: sgd, optimizer.nesterov.damping: 0.5}",

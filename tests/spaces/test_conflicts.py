@@ -70,9 +70,7 @@ def test_a_name_too_long_for_the_tracking_store_is_refused(parameters: Text, fau
 
     (message,) = faults(parameters(f"x: {nested}"))
 
-    assert message.endswith(
-        "its name has 367 characters, at most 250 are allowed. Use shorter options, or nest less."
-    )
+    assert message.endswith("its name has 367 characters, at most 250 are allowed. Use shorter options, or nest less.")
 
 
 @pytest.mark.parametrize(

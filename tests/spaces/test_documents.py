@@ -80,9 +80,7 @@ def test_an_alias_repeats_what_its_anchor_holds(parameters: Text, parse: Parse) 
         ("~: 1", "a key must not be null: write a name, or quote it."),
     ],
 )
-def test_yaml_that_a_space_has_no_use_for_is_refused(
-    text: str, message: str, parameters: Text, faults: Faults
-) -> None:
+def test_yaml_that_a_space_has_no_use_for_is_refused(text: str, message: str, parameters: Text, faults: Faults) -> None:
     found = faults(parameters(f"lr: {{float: [0, 1]}}\n{text}"))
 
     assert any(f": {message}" in fault for fault in found)

@@ -38,9 +38,7 @@ MIXED = Choice(options=("none", 2, 0.5))
         (MIXED, 2),
     ],
 )
-def test_a_domain_contains_its_bounds_its_options_and_what_lies_on_its_step(
-    domain: Domain, value: Value
-) -> None:
+def test_a_domain_contains_its_bounds_its_options_and_what_lies_on_its_step(domain: Domain, value: Value) -> None:
     assert domain.contains(value)
 
 
@@ -76,9 +74,7 @@ def test_a_domain_contains_nothing_else(domain: Domain, value: Value | None) -> 
 
 
 @pytest.mark.parametrize(("domain", "value", "held"), [(RATE, 1, 1.0), (WIDTH, 1, 1.0), (MIXED, 2.0, 2)])
-def test_a_fitting_value_takes_the_type_that_the_domain_holds(
-    domain: Domain, value: Value, held: Value
-) -> None:
+def test_a_fitting_value_takes_the_type_that_the_domain_holds(domain: Domain, value: Value, held: Value) -> None:
     fitting = domain.fit(value)
 
     assert fitting == held
@@ -203,9 +199,7 @@ def test_all_faults_of_a_range_are_told_at_once() -> None:
 
 
 @settings(max_examples=40, deadline=None, database=None)
-@given(
-    low=st.integers(-1000, 1000), steps=st.integers(1, 500), step=st.sampled_from([0.05, 0.1, 0.3, 1.0, 2.5])
-)
+@given(low=st.integers(-1000, 1000), steps=st.integers(1, 500), step=st.sampled_from([0.05, 0.1, 0.3, 1.0, 2.5]))
 def test_every_point_of_a_grid_lies_in_its_domain(low: int, steps: int, step: float) -> None:
     domain = Float(low=low, high=float(f"{low + steps * step:.10g}"), step=step)
 

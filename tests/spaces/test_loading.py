@@ -42,9 +42,7 @@ def test_a_file_is_loaded_from_the_folder_that_is_searched(name: str, tmp_path: 
     assert space.file == tmp_path / name
 
 
-def test_relative_paths_begin_in_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_begin_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.yaml").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
 
@@ -62,9 +60,7 @@ def test_a_preset_goes_before_a_folder_of_its_name(tmp_path: Path) -> None:
     ("name", "hint"),
     [("cifar", " Did you mean 'cifar10'?"), ("digit", " Did you mean 'digits'?"), ("zzz", ""), ("", "")],
 )
-def test_an_unknown_name_is_answered_with_the_nearest_and_all_others(
-    name: str, hint: str, tmp_path: Path
-) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest_and_all_others(name: str, hint: str, tmp_path: Path) -> None:
     assert _refusal(name, search_in=tmp_path) == (
         f"No space is called {name!r}.{hint} Known: cifar10, digits, folder. "
         f"A file of your own is named with its suffix: my-space.yaml."
@@ -112,9 +108,7 @@ def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_bytes("about: Größe".encode("latin-1"))
 
-    assert _refusal(tmp_path / "old.yaml").endswith(
-        "is not text in UTF-8 (byte 0xf6 at position 9): save it as UTF-8."
-    )
+    assert _refusal(tmp_path / "old.yaml").endswith("is not text in UTF-8 (byte 0xf6 at position 9): save it as UTF-8.")
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:

@@ -82,9 +82,7 @@ def test_what_the_heading_leaves_out_has_defaults(parse: Parse) -> None:
     ("text", "source"),
     [("data: digits", "digits"), ("data: {source: ./photos}", "./photos"), ("data: {}", None)],
 )
-def test_data_may_be_named_or_described_or_left_to_the_user(
-    text: str, source: str | None, parse: Parse
-) -> None:
+def test_data_may_be_named_or_described_or_left_to_the_user(text: str, source: str | None, parse: Parse) -> None:
     assert parse(f"{text}\nbudget: {{rungs: [1]}}\nparameters: {{x: {{int: [0, 1]}}}}").data.source == source
 
 
@@ -149,9 +147,7 @@ def test_constants_hang_on_the_options_that_bring_them(space: SearchSpace) -> No
         ({}, False),
     ],
 )
-def test_a_parameter_is_active_where_all_its_conditions_hold(
-    drawn: Mapping[str, Value], is_active: bool
-) -> None:
+def test_a_parameter_is_active_where_all_its_conditions_hold(drawn: Mapping[str, Value], is_active: bool) -> None:
     when = (("a", 1), ("b", "x"))
 
     assert Param(name="p", path="p", domain=Float(low=0, high=1), when=when).is_active(drawn) == is_active
@@ -268,9 +264,7 @@ def test_what_does_not_decide_the_search_leaves_the_fingerprint(
         ("- {model: fastnet}", "- {model: fastnet, model.width: 1.0}"),
     ],
 )
-def test_what_decides_the_search_changes_the_fingerprint(
-    old: str, new: str, space: SearchSpace, parse: Parse
-) -> None:
+def test_what_decides_the_search_changes_the_fingerprint(old: str, new: str, space: SearchSpace, parse: Parse) -> None:
     changed = parse(SPACE.replace(old, new))
 
     assert changed.fingerprint != space.fingerprint
@@ -281,11 +275,7 @@ def test_what_decides_the_search_changes_the_fingerprint(
 QUICK = settings(max_examples=12, deadline=None, database=None)
 KEYS = st.sampled_from(["lr", "width", "depth", "flip_x", "a", "b-c"])
 NUMBERS = st.floats(-1e6, 1e6).map(lambda number: float(f"{number:.6g}"))
-FLOATS = (
-    st.tuples(NUMBERS, NUMBERS)
-    .filter(lambda pair: pair[0] != pair[1])
-    .map(lambda pair: {"float": sorted(pair)})
-)
+FLOATS = st.tuples(NUMBERS, NUMBERS).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: {"float": sorted(pair)})
 LOGS = st.tuples(st.integers(1, 9), st.integers(10, 99)).map(lambda p: {"int": list(p), "log": True})
 STEPS = st.tuples(st.integers(-9, 9), st.integers(1, 20), st.sampled_from([0.5, 0.25, 2.0])).map(
     lambda p: {"float": [p[0], p[0] + p[1] * p[2]], "step": p[2]}
@@ -305,9 +295,7 @@ def _grown(settings: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 TREES = st.dictionaries(KEYS, st.recursive(LEAVES, _grown, max_leaves=8), max_size=4)
-SPACES = TREES.map(
-    lambda tree: {"budget": {"rungs": [1, 3]}, "parameters": {**tree, "always": {"float": [0.0, 1.0]}}}
-)
+SPACES = TREES.map(lambda tree: {"budget": {"rungs": [1, 3]}, "parameters": {**tree, "always": {"float": [0.0, 1.0]}}})
 
 
 @QUICK

@@ -38,8 +38,7 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("lr: {float: [0, x]}", "3: parameters.lr.float.1: must be a number, got 'x'."),
     (
         "lr: {float: [0]}",
-        "3: parameters.lr.float: has too few entries (at least 2), got [0]. "
-        "Write, for example, `float: [0.1, 0.9]`.",
+        "3: parameters.lr.float: has too few entries (at least 2), got [0]. Write, for example, `float: [0.1, 0.9]`.",
     ),
     (
         "lr: {float: [0, 1, 2]}",
@@ -85,26 +84,22 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ),
     (
         "f:\n  choice:\n    a: {}\n    b:",
-        "6: parameters.f.choice.b: must be a mapping, got nothing. "
-        "An option without settings of its own has {}.",
+        "6: parameters.f.choice.b: must be a mapping, got nothing. An option without settings of its own has {}.",
     ),
     (
         "f: {choice: [a], int: [1, 2]}",
-        "3: parameters.f: must have exactly one of `float`, `int` and `choice`, "
-        "got {'choice': ['a'], 'int': [1, 2]}.",
+        "3: parameters.f: must have exactly one of `float`, `int` and `choice`, got {'choice': ['a'], 'int': [1, 2]}.",
     ),
     ("lr: [0.1, 1]", f"3: parameters.lr: a list is not a setting, got [0.1, 1]. {TO_SEARCH}"),
     (
         "lr: {choices: [0.1, 1]}",
-        f"3: parameters.lr.choices: a list is not a setting, got [0.1, 1]. {TO_SEARCH} "
-        "Did you mean 'choice'?",
+        f"3: parameters.lr.choices: a list is not a setting, got [0.1, 1]. {TO_SEARCH} Did you mean 'choice'?",
     ),
     ("lr:", "3: parameters.lr: has no value. Write one, or {} for an option without parameters of its own."),
     ("lr: .inf", "3: parameters.lr: must be a finite number, got inf."),
     (
         "a b: 3",
-        "3: parameters.a b: the key must be made of letters, digits, `_`, `-` and single dots between them, "
-        "got 'a b'.",
+        "3: parameters.a b: the key must be made of letters, digits, `_`, `-` and single dots between them, got 'a b'.",
     ),
     (
         "a..b: 3",
@@ -195,8 +190,7 @@ HEAD_FAULTS = [  # what stands above `parameters`; the one fault
     ("budget: {rungs: [1]}\nabout: 3", "2: about: must be text, got 3."),
     (
         "budget: {rungs: [1]}\nbaselines: {lr: 1}",
-        "2: baselines: must be a list, got {'lr': 1}. "
-        "Write, for example, `baselines: [{optimizer.lr: 0.1}]`.",
+        "2: baselines: must be a list, got {'lr': 1}. Write, for example, `baselines: [{optimizer.lr: 0.1}]`.",
     ),
     ("budget: {rungs: [1]}\nbaselines: [3]", "2: baselines.0: must be a mapping, got 3."),
     ("budget: {rungs: [1]}\nbaselines: [{}]", "2: baselines.0: has too few entries (at least 1), got {}."),
@@ -220,9 +214,7 @@ def test_missing_parameters_are_shown_how_to_write(faults: Faults) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "name", ["a/b", "..", "a..b", ".hidden", '"quoted"', "it's", "with space", "é", "a\n", ""]
-)
+@pytest.mark.parametrize("name", ["a/b", "..", "a..b", ".hidden", '"quoted"', "it's", "with space", "é", "a\n", ""])
 def test_a_name_that_no_study_could_bear_is_refused(name: str, faults: Callable[..., list[str]]) -> None:
     found = faults({"name": name, "budget": {"rungs": [1]}, "parameters": {"x": {"int": [0, 1]}}})
 

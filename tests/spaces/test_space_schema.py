@@ -132,9 +132,7 @@ def test_the_schema_accepts_a_small_space(schema: Mapping[str, object]) -> None:
     ],
     ids=str,
 )
-def test_the_schema_refuses_what_the_loader_refuses(
-    change: Mapping[str, object], schema: Mapping[str, object]
-) -> None:
+def test_the_schema_refuses_what_the_loader_refuses(change: Mapping[str, object], schema: Mapping[str, object]) -> None:
     assert not _is_valid({**SMALL, **change}, schema, schema)
 
 

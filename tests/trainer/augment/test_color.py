@@ -35,9 +35,7 @@ def from_pillow(image: Image.Image) -> Tensor:
 
 @pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize(("ours", "pillows"), BY_FACTOR.values(), ids=BY_FACTOR)
-def test_an_enhancement_is_pillows(
-    photos: Tensor, ours: ByFactor, pillows: type[Enhance], factor: float
-) -> None:
+def test_an_enhancement_is_pillows(photos: Tensor, ours: ByFactor, pillows: type[Enhance], factor: float) -> None:
     expected = torch.stack([from_pillow(pillows(to_pillow(image)).enhance(factor)) for image in photos])
 
     changed = ours(photos, torch.full((len(photos),), factor))

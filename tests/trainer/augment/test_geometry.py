@@ -38,9 +38,7 @@ def test_a_crop_equals_numpys_reflect_padding(channels: int, height: int, width:
 
     expected = [
         cropped(image, padding=padding, down=d, right=r, flipped=f)
-        for image, d, r, f in zip(
-            images.numpy(), down.tolist(), right.tolist(), flipped.tolist(), strict=True
-        )
+        for image, d, r, f in zip(images.numpy(), down.tolist(), right.tolist(), flipped.tolist(), strict=True)
     ]
     np.testing.assert_array_equal(ours.numpy(), np.stack(expected))
 
@@ -86,9 +84,7 @@ def test_quarter_turns_are_counter_clockwise_and_exact(
 
 
 def test_half_turns_are_exact_on_oblong_images(photos: Tensor) -> None:
-    turned = geometry.warp(
-        photos, geometry.rotations(torch.full((len(photos),), 180.0)), padding="reflection"
-    )
+    turned = geometry.warp(photos, geometry.rotations(torch.full((len(photos),), 180.0)), padding="reflection")
 
     torch.testing.assert_close(turned, photos.flip(2, 3), rtol=0, atol=1e-4)
 
@@ -113,9 +109,7 @@ def test_a_larger_rotation_changes_more(photos: Tensor, degrees: float, other: f
 
 @given(side=st.integers(1, 40), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
-def test_cutout_hides_exactly_one_square_clipped_at_the_border(
-    side: int, height: int, width: int, seed: int
-) -> None:
+def test_cutout_hides_exactly_one_square_clipped_at_the_border(side: int, height: int, width: int, seed: int) -> None:
     images = torch.full((20, 3, height, width), 2.0)  # no pixel is grey before
 
     hidden = geometry.cutout(images, side=side, rng=torch.Generator().manual_seed(seed)) == geometry.GREY

@@ -105,9 +105,7 @@ def test_a_stronger_operation_changes_more(photos: Tensor, name: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_keeps_the_shape_the_type_and_the_range(
-    name: str, channels: int, rng: Generator
-) -> None:
+def test_an_operation_keeps_the_shape_the_type_and_the_range(name: str, channels: int, rng: Generator) -> None:
     images = torch.rand(30, channels, 9, 14, generator=rng)
     before = images.clone()
 

@@ -53,14 +53,11 @@ def png_with_header(width: int, height: int, *, data: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
 
 
-def arrays(
-    num_images: int = 30, num_classes: int = 3, shape: tuple[int, ...] = (6, 5), seed: int = 0
-) -> dict:
+def arrays(num_images: int = 30, num_classes: int = 3, shape: tuple[int, ...] = (6, 5), seed: int = 0) -> dict:
     return {
         "x_train": noise(seed, (num_images, *shape)),
         "y_train": np.arange(num_images) % num_classes,
@@ -78,9 +75,7 @@ def prepared(source: str, place: Path, **options: Any) -> DataSet:
 
 def left_overs(cache: Path) -> list[str]:
     """Names of whatever is neither a data set nor a lock."""
-    return [
-        p.name for p in cache.iterdir() if not p.name.endswith(".lock") and not (p / "meta.json").is_file()
-    ]
+    return [p.name for p in cache.iterdir() if not p.name.endswith(".lock") and not (p / "meta.json").is_file()]
 
 
 def start_python(code: str, *arguments: object) -> "subprocess.Popen[str]":

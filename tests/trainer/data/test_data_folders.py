@@ -145,9 +145,7 @@ def test_pipes_and_loose_images_are_noted(tmp_path: Path) -> None:
         ({" ": 1, "c": 1}, "Class name ' ' cannot be printed"),
     ],
 )
-def test_a_layout_that_cannot_be_used_is_explained(
-    tmp_path: Path, counts: dict[str, int], message: str
-) -> None:
+def test_a_layout_that_cannot_be_used_is_explained(tmp_path: Path, counts: dict[str, int], message: str) -> None:
     make_folder(tmp_path, counts)
 
     with pytest.raises(DataError, match=message):

@@ -52,12 +52,7 @@ def test_an_image_is_turned_upright(tmp_path: Path, orientation: int, kind: str)
 
     image = decoded(path)
 
-    assert (
-        np.abs(
-            image[[3, 3, 12, 12], [3, 12, 3, 12]].astype(int) - CORNERS[[3, 3, 12, 12], [3, 12, 3, 12]]
-        ).max()
-        < 9
-    )
+    assert np.abs(image[[3, 3, 12, 12], [3, 12, 3, 12]].astype(int) - CORNERS[[3, 3, 12, 12], [3, 12, 3, 12]]).max() < 9
 
 
 def with_mode(mode: str, value: object) -> Image.Image:
@@ -125,9 +120,7 @@ def test_palettes_with_alpha_are_laid_on_white() -> None:
 
 
 @pytest.mark.parametrize(("kind", "options"), [("gif", {}), ("webp", {"lossless": True}), ("png", {})])
-def test_the_first_frame_of_an_animation_is_taken(
-    tmp_path: Path, kind: str, options: dict[str, bool]
-) -> None:
+def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path, kind: str, options: dict[str, bool]) -> None:
     frames = [with_mode("RGB", (40 * n, 0, 0)) for n in range(1, 5)]
     frames[0].save(tmp_path / f"a.{kind}", save_all=True, append_images=frames[1:], **options)
 
@@ -231,9 +224,7 @@ def test_a_text_chunk_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
         (300.0, "F", "300"),
     ],
 )
-def test_numbers_of_an_unknown_scale_are_refused(
-    tmp_path: Path, value: float, mode: str, expected: str
-) -> None:
+def test_numbers_of_an_unknown_scale_are_refused(tmp_path: Path, value: float, mode: str, expected: str) -> None:
     with_mode(mode, value).save(tmp_path / "a.tiff")
 
     assert expected in reason(tmp_path / "a.tiff")

@@ -25,9 +25,7 @@ def images_of(material: Material, split: str = "train") -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize(
-    ("shape", "stored"), [((6, 5), (6, 5, 1)), ((6, 5, 1), (6, 5, 1)), ((6, 5, 3), (6, 5, 3))]
-)
+@pytest.mark.parametrize(("shape", "stored"), [((6, 5), (6, 5, 1)), ((6, 5, 1), (6, 5, 1)), ((6, 5, 3), (6, 5, 3))])
 def test_grey_and_coloured_images_are_read(
     tmp_path: Path, shape: tuple[int, ...], stored: tuple[int, int, int]
 ) -> None:

@@ -298,9 +298,7 @@ def test_a_bad_file_that_comes_later_is_seen(tmp_path: Path) -> None:
     ("counts", "message"),
     [({"x": 5}, "one class only, 'x'"), ({"x": 5, "y": 2}, "class 'y' has 2; 3 or more are needed")],
 )
-def test_classes_that_cannot_be_learned_are_named(
-    tmp_path: Path, counts: dict[str, int], message: str
-) -> None:
+def test_classes_that_cannot_be_learned_are_named(tmp_path: Path, counts: dict[str, int], message: str) -> None:
     with pytest.raises(DataError, match=message):
         prepared(f"folder:{make_folder(tmp_path / 'a', counts)}", tmp_path)
 

@@ -31,9 +31,7 @@ def cut(counts: list[int], val: float = 0.1, test: float = 0.2, seed: int = 0) -
 
 @given(COUNTS, FRACTIONS, FRACTIONS, st.integers(0, 2**70))
 @settings(max_examples=50, deadline=None)
-def test_splits_share_no_image_and_leave_none_out(
-    counts: list[int], val: float, test: float, seed: int
-) -> None:
+def test_splits_share_no_image_and_leave_none_out(counts: list[int], val: float, test: float, seed: int) -> None:
     splits = cut(counts, val, test, seed)
 
     together = np.concatenate([chosen.numbers for chosen in splits.values()])
@@ -106,9 +104,7 @@ def test_given_splits_are_kept_and_the_missing_one_is_cut_from_train() -> None:
     ("given_splits", "needed"),
     [(("train",), 3), (("train", "val"), 2), (("train", "test"), 2), (("train", "val", "test"), 1)],
 )
-def test_a_class_needs_an_image_for_each_split_that_is_made(
-    given_splits: tuple[SplitName, ...], needed: int
-) -> None:
+def test_a_class_needs_an_image_for_each_split_that_is_made(given_splits: tuple[SplitName, ...], needed: int) -> None:
     def cut_with(num_rare: int) -> None:
         labels = {split: labels_of([10, num_rare]) for split in given_splits}
         make_splits(labels, class_names=("cat", "dog"), val_fraction=0.1, test_fraction=0.1, seed=0)
