@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from trainer.augment import augment_images, mix, soft_targets
 from trainer.augment.randaugment import MAX_MAGNITUDE, OPERATIONS
-from trainer.config import Augment
 from trainer.seeds import generator
+from trainer.settings import Augment
 
 FOLDER = Path(__file__).parents[1] / "docs" / "img"
 SHOWN = (29, 4, 6, 9, 27)  # of CIFAR-10's training images: what is easily recognised

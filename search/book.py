@@ -73,6 +73,13 @@ class Book:
             StudyError: If there are logs of trials that the study does not hold.
         """
         self.trials = self.store.trials(self.name)
+        numbers = [trial.number for trial in self.trials]
+        missing = sorted(set(range(len(numbers))) - set(numbers))
+        if missing:
+            raise StudyError(
+                f"The log of trial {missing[0]} is missing in {self.store.study(self.name)}. Bring it back from a "
+                f"copy, or search under another name with --study."
+            )
         known = self.study.trials()
         if len(known) < len(self.trials):
             raise StudyError(
@@ -85,6 +92,8 @@ class Book:
         for number, trial in enumerate(self.trials):
             if trial.state is State.RUNNING:
                 self.record(number, {"kind": "released", "at": time.time()})
+            elif trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
+                self.end(number, State.COMPLETE)
             if not known[number].state.is_finished():
                 self._tell_study(self.trials[number], self.trials[number].results)
             self.tracker.show(self.trials[number])

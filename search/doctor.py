@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from urllib.parse import unquote
 
 from search.cards import versions
 from search.errors import StudyError
@@ -113,7 +114,7 @@ def _disk(path: Path, subject: str) -> Finding:
 
 def _studies(url: str) -> Finding:
     shown = hide_password(url)
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if url.startswith("sqlite:///") and not Path(unquote(url.removeprefix("sqlite:///"))).exists():
         return Finding("studies", f"none yet ({shown})")
     try:
         names = study_names(open_storage(url, read_only=True))
@@ -128,7 +129,7 @@ def _tracking(uri: str) -> Finding:
         return _server(uri)
     if not uri.startswith("sqlite:///"):
         return Finding("tracking", shown)
-    path = Path(uri.removeprefix("sqlite:///"))
+    path = Path(unquote(uri.removeprefix("sqlite:///")))
     if not path.exists():
         return Finding("tracking", f"none yet ({shown})")
     try:

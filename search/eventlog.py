@@ -5,7 +5,6 @@ disk cut short fails its check; it and what follows are dropped, and the next ap
 """
 
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,8 @@ def append(path: Path, record: Record) -> None:
     """
     line = _line(record)
     with path.open("r+b" if path.exists() else "w+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end and _ends_torn(path):
-            end = _sound_length(path)
-            file.truncate(end)
+        end = _sound_length(path)
+        file.truncate(end)
         file.seek(end)
         file.write(line)
         file.flush()
@@ -56,12 +53,6 @@ def _parse(line: bytes) -> Record | None:
         return None
     record: Record = json.loads(text)
     return record
-
-
-def _ends_torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
 
 
 def _sound_length(path: Path) -> int:

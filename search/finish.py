@@ -4,7 +4,7 @@ Only this module gives a `TestOrder`. The reading is kept with the study: asking
 and a new winner after a resumed search is counted as another reading.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from search.errors import StudyError
@@ -33,10 +33,13 @@ class TestReading:
     readings: int  # of the test split in this study so far; more than one makes the last one optimistic
 
 
-def known_reading(study: Study) -> TestReading | None:
-    """Return the last reading of the test split, if there was one."""
-    record = study.attributes.get(ATTRIBUTE)
-    return TestReading(**record) if record else None
+def known_reading(study: Study, trial: int) -> TestReading | None:
+    """Return what the test split said of a trial, if it was ever asked."""
+    return next((reading for reading in _readings(study) if reading.trial == trial), None)
+
+
+def _readings(study: Study) -> list[TestReading]:
+    return [TestReading(**record) for record in study.attributes.get(ATTRIBUTE, [])]
 
 
 def read_test_split(study: Study, store: Store, winner: Trial, executor: Executor, data_root: Path) -> TestReading:
@@ -45,9 +48,10 @@ def read_test_split(study: Study, store: Store, winner: Trial, executor: Executo
     Raises:
         StudyError: If its checkpoint is gone.
     """
-    known = known_reading(study)
-    if known is not None and known.trial == winner.number:
-        return known
+    before = _readings(study)
+    known = known_reading(study, winner.number)
+    if known is not None:
+        return replace(known, readings=len(before))
     order = TestOrder(config=winner.config, data_root=data_root, directory=store.job(study.name, winner.number))
     found = run_alone(executor, order)
     if not isinstance(found, Tested):
@@ -63,7 +67,7 @@ def read_test_split(study: Study, store: Store, winner: Trial, executor: Executo
         loss=scores.loss,
         top5_accuracy=scores.top5_accuracy,
         num_images=scores.num_images,
-        readings=1 + (known.readings if known else 0),
+        readings=1 + len(before),
     )
-    study.remember(ATTRIBUTE, asdict(reading))
+    study.remember(ATTRIBUTE, [asdict(item) for item in (*before, reading)])
     return reading

@@ -7,6 +7,12 @@ from spaces import Choice, Float, Integer, Param, SearchSpace, SpaceError, Value
 from trainer.config import JobConfig, all_settings, job_config, variant_name
 from trainer.errors import ConfigError, did_you_mean
 
+RESERVED = {
+    "training.epochs": "is the last rung of `budget.rungs`",
+    "seed": "is the search's own, so that its trials can be compared: --seed",
+    "data": "is what the space searches on: `data.source`",
+}
+
 
 def build_job(
     space: SearchSpace,
@@ -46,10 +52,10 @@ def check_space(space: SearchSpace) -> None:
 
 def _faults(space: SearchSpace) -> Iterator[str]:
     known = set(all_settings())
-    reserved = {"training.epochs"} & set(space.paths())
-    for path in sorted(reserved):
-        yield f"`{path}` is the last rung of `budget.rungs`; take it out of the parameters."
-    unknown = sorted(set(space.paths()) - known - {"seed"})
+    reserved = sorted(set(RESERVED) & set(space.paths()))
+    for path in reserved:
+        yield f"`{path}` {RESERVED[path]}; take it out of the parameters."
+    unknown = sorted(set(space.paths()) - known - set(RESERVED))
     for path in unknown:
         yield f"No training job has a setting {path!r}.{did_you_mean(path, known)}"
     if unknown or reserved:

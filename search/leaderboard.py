@@ -84,8 +84,10 @@ def _format(name: str) -> Callable[[Any], str]:
         return lambda value: "" if pd.isna(value) else f"{100 * value:.2f} %"
     if name == "val_loss":
         return lambda value: "" if pd.isna(value) else f"{value:.4f}"
-    if name in ("lr", "epochs"):
+    if name == "lr":
         return lambda value: f"{value:.3g}"
+    if name == "epochs":
+        return lambda value: f"{value:g}"
     if name == "train_seconds":
         return lambda value: f"{value:.1f}"
     if name == "parameters":

@@ -34,6 +34,7 @@ class Lease:
         self._study = study
         self._owner = uuid.uuid4().hex
         self._lock = FileLock(directory / "driver.lock")
+        self.is_lost = False  # to another driver, who took this one for dead
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -61,16 +62,19 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._heart.join()
-        with suppress(StorageBusyError):  # it runs out by itself
-            self._study.remember(ATTRIBUTE, None)
+        if not self.is_lost:
+            with suppress(StorageBusyError):  # it runs out by itself
+                self._study.remember(ATTRIBUTE, None)
         self._lock.release()
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            try:
+            with suppress(StorageBusyError):
+                owner = self._study.attributes.get(ATTRIBUTE) or {}
+                if owner.get("id", self._owner) != self._owner:
+                    self.is_lost = True  # this driver slept for so long that another took over
+                    return
                 self._write()
-            except StorageBusyError:
-                continue
 
     def _write(self) -> None:
         beat = {"id": self._owner, "host": socket.gethostname(), "pid": os.getpid(), "beat": time.time()}

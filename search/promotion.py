@@ -59,8 +59,7 @@ def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str
     if not weights.exists():
         raise StudyError(f"The weights of trial {trial.number} are not at {weights}; they can't be promoted.")
     data_set = prepare_data(request, lambda _: None)
-    reading = known_reading(study)
-    reading = reading if reading and reading.trial == trial.number else None
+    reading = known_reading(study, trial.number)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         difference = _export(trial, data_set, weights, graph)

@@ -3,7 +3,7 @@
 import signal
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -69,12 +69,14 @@ def search(request: Request, watch: Watch) -> Outcome:
     directory.mkdir(parents=True, exist_ok=True)
     warm_up(store, request.tracking_uri)
     load_server()
-    with Lease(study, directory), _interruptions() as interruption:
+    with Lease(study, directory) as lease, _interruptions() as interruption:
         data = prepare_data(request, watch)
         claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
         _remember(study, request)
         plan = _plan(request, study, data, watch)
-        return _Search(request, store, study, data, plan, watch, interruption, began).run()
+        return _Search(
+            request, store, study, data, plan, watch, lambda: interruption.is_wanted() or lease.is_lost, began
+        ).run()
 
 
 class _Interruption:
@@ -173,7 +175,7 @@ class _Search:
     data: DataSet
     plan: Plan
     watch: Watch
-    interruption: _Interruption
+    is_interrupted: Callable[[], bool]
     began: float  # as `time.monotonic` gives it
 
     def run(self) -> Outcome:
@@ -250,6 +252,6 @@ class _Search:
             data_root=self.data.root,
             max_trials=request.max_trials,
             deadline=None if timeout is None else self.began + timeout,
-            is_interrupted=self.interruption.is_wanted,
+            is_interrupted=self.is_interrupted,
             watch=self.watch,
         )

@@ -1,5 +1,6 @@
 """The study database: opened so that several processes can use it, and written with patience."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,11 +35,13 @@ def open_storage(url: str, *, read_only: bool = False) -> RDBStorage:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            return _open_sqlite(url, Path(parsed.database or ""), read_only=read_only)
+            return _open_sqlite(url, parsed.database, read_only=read_only)
         return RDBStorage(_escape(url), engine_kwargs={"pool_pre_ping": True})
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        if isinstance(error, StudyError):
+            raise
         raise StudyError(
-            f"The storage {shown!r} can't be used: {error}. "
+            f"The storage {shown!r} can't be used{_reason(error, url)}. "
             f"Write it as sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME."
         ) from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
@@ -49,11 +52,10 @@ def open_storage(url: str, *, read_only: bool = False) -> RDBStorage:
 
 
 def hide_password(url: str) -> str:
-    """Return a database URL without its password, for messages and logs."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url.partition("://")[0] + "://..." if "@" in url else url
+    """Return a database URL without its password, for messages and logs; it need not be a sound one."""
+    before, at, place = url.rpartition("@")
+    scheme, slashes, user = before.rpartition("/")
+    return f"{scheme}{slashes}{user.partition(':')[0]}:***@{place}" if at and ":" in user else url
 
 
 def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECONDS) -> T:
@@ -68,6 +70,8 @@ def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECON
         try:
             return call()
         except (StorageInternalError, OperationalError) as error:
+            if not _may_pass(error):
+                raise StudyError(f"The study database can't be used: {_first_line(error)}") from error
             if time.monotonic() > deadline:
                 raise StorageBusyError(
                     f"The study database did not answer for {patience_seconds:.0f} s: {_first_line(error)}"
@@ -76,8 +80,21 @@ def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECON
         pause = min(2.0, 2 * pause)
 
 
-def _open_sqlite(url: str, path: Path, *, read_only: bool) -> RDBStorage:
-    if not str(path) or str(path) == ":memory:":
+def _may_pass(error: Exception) -> bool:
+    """Say whether waiting may help: a lock or a lost connection, not a foreign or read-only SQLite file."""
+    text = str(error.__cause__ or error)
+    return "sqlite3." not in text or any(word in text for word in ("locked", "busy", "disk I/O"))
+
+
+def _reason(error: Exception, url: str) -> str:
+    """Return what a library says of a URL, unless it says the URL itself, password and all."""
+    text = str(error)
+    return "" if "@" in url and any(part in text for part in re.split("[:/@]+", url)[1:] if part) else f": {text}"
+
+
+def _open_sqlite(url: str, database: str | None, *, read_only: bool) -> RDBStorage:
+    path = Path(database or "")
+    if not database or database == ":memory:":
         raise StudyError("A study needs a database in a file, such as --storage sqlite:///studies.db.")
     if read_only and not path.exists():
         raise StudyError(f"There is no study database at {path}.")

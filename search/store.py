@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from search.errors import StudyError
 from search.eventlog import FILE, read
@@ -22,12 +23,12 @@ class Store:
     @property
     def study_url(self) -> str:
         """Address of the default study database."""
-        return f"sqlite:///{self.root.resolve() / 'optuna.db'}"
+        return sqlite_url(self.root.resolve() / "optuna.db")
 
     @property
     def tracking_uri(self) -> str:
         """Address of the default tracking database."""
-        return f"sqlite:///{self.root.resolve() / 'mlflow.db'}"
+        return sqlite_url(self.root.resolve() / "mlflow.db")
 
     @property
     def artifacts(self) -> Path:
@@ -55,6 +56,11 @@ class Store:
             trial = fold(read(path))
             if trial is not None:
                 yield trial
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the address of a SQLite file, whatever letters its path holds."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def open_store(root: Path) -> Store:

@@ -4,7 +4,7 @@ What else the search must remember stands in the study's user attributes, so tha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import optuna
@@ -164,7 +164,10 @@ def _printable(space: SearchSpace) -> dict[str, str]:
     """Return what a space says of each parameter and constant, for the message of a later refusal."""
     params = {param.name: str(param.domain) for param in space.params}
     constants = {constant.path: repr(constant.value) for constant in space.constants}
-    return params | constants | {"budget.rungs": str(list(space.budget.rungs)), "objective": space.objective.metric}
+    data = {f"data.{item.name}": repr(getattr(space.data, item.name)) for item in fields(space.data)}
+    tried = {f"baseline {number}": str(dict(pairs)) for number, pairs in enumerate(space.baselines, start=1)}
+    budget = {"budget.rungs": str(list(space.budget.rungs)), "budget.eta": str(space.budget.eta)}
+    return params | constants | data | tried | budget | {"objective": space.objective.metric}
 
 
 def _difference(known: Mapping[str, Any], space: SearchSpace, seed: int, changed: list[str]) -> str:

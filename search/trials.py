@@ -134,7 +134,12 @@ def score(result: EpochResult, objective: str) -> float:
 
 def readings(trial: Trial, objective: str) -> dict[float, float]:
     """Return the score at each rung that the trial has reached."""
-    return {r.epoch: score(r, objective) for r in trial.results if r.epoch in trial.reached}
+    found = {}
+    for rung in trial.reached:
+        known = [result for result in trial.results if result.epoch <= rung]
+        if known:  # two rungs within one step of training share its result
+            found[rung] = score(known[-1], objective)
+    return found
 
 
 def _begin(record: Record) -> Trial:

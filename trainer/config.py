@@ -6,247 +6,41 @@ below it sets one field (`optimizer.lr: 0.2`). Equal configs give equal results 
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from trainer.errors import ConfigError, did_you_mean
+from trainer.settings import (
+    Adam,
+    AdamW,
+    Augment,
+    ConvNext,
+    Cosine,
+    CosineRestarts,
+    FastNet,
+    Linear,
+    Lion,
+    Model,
+    Muon,
+    OneCycle,
+    Optimizer,
+    Range,
+    ResNet9,
+    ResNet18,
+    Runtime,
+    Schedule,
+    Section,
+    Sgd,
+    Step,
+    Training,
+    Vit,
+    Wsd,
+)
 
 Value = str | int | float | bool | None
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The numbers that a field may hold; an absent bound is open to infinity."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    low_open: bool = False
-    high_open: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        try:
-            value = float(value)
-        except OverflowError:  # a whole number beyond the floats
-            return False
-        above = value > self.low if self.low_open else value >= self.low
-        below = value < self.high if self.high_open else value <= self.high
-        return above and below and math.isfinite(value)
-
-    def __str__(self) -> str:
-        if self.high == math.inf:
-            return f"{'above' if self.low_open else 'at least'} {self.low:g}"
-        return f"in {'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
-
-
-POSITIVE = Range(0, low_open=True)
-NOT_NEGATIVE = Range(0)
-FRACTION = Range(0, 1)
-BELOW_ONE = Range(0, 1, high_open=True)
-
-
-def number(default: float, allowed: Range) -> Any:
-    """Declare a numeric field with the range that its value must lie in."""
-    return field(default=default, metadata={"range": allowed})
-
-
-# Models
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FastNet:
-    """The net of the speed records on CIFAR-10: whitened first layer, three blocks, 2 M parameters."""
-
-    width: float = number(1.0, Range(0.1, 8))  # times 64, 256, 256 channels
-    depth: int = number(2, Range(1, 4))  # filter layers a block
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResNet9:
-    """A ResNet of 8 filter layers, known from the DAWNBench entries."""
-
-    width: int = number(64, Range(4, 512))  # channels of the first layer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResNet18:
-    """ResNet-18 with the 3 x 3 stem for small images."""
-
-    width: int = number(64, Range(4, 512))  # channels of the first stage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvNext:
-    """timm's ConvNeXt with a stem for small images."""
-
-    size: Literal["atto", "femto", "pico", "nano", "tiny"] = "atto"
-    patch: int = number(2, Range(1, 16))  # pixels; stride of the stem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vit:
-    """timm's vision transformer with patches for small images."""
-
-    dim: int = number(192, Range(16, 1024))  # a multiple of 64: that many heads of 64 each
-    depth: int = number(6, Range(1, 24))
-    patch: int = number(4, Range(1, 32))  # pixels
-    drop_path: float = number(0.0, BELOW_ONE)
-
-
-# Optimizers; `lr` is the peak rate of one step at the job's batch size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sgd:
-    """SGD with Nesterov momentum."""
-
-    lr: float = number(0.1, POSITIVE)
-    momentum: float = number(0.9, BELOW_ONE)
-    weight_decay: float = number(5e-4, NOT_NEGATIVE)  # coupled: added to the gradient
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adam:
-    """Adam; its weight decay is coupled (an L2 penalty)."""
-
-    lr: float = number(1e-3, POSITIVE)
-    beta1: float = number(0.9, BELOW_ONE)
-    beta2: float = number(0.999, BELOW_ONE)
-    weight_decay: float = number(0.0, NOT_NEGATIVE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdamW:
-    """Adam with decoupled weight decay."""
-
-    lr: float = number(1e-3, POSITIVE)
-    beta1: float = number(0.9, BELOW_ONE)
-    beta2: float = number(0.999, BELOW_ONE)
-    weight_decay: float = number(0.05, NOT_NEGATIVE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Muon:
-    """Muon for the filters and hidden matrices, SGD with Nesterov momentum for the rest."""
-
-    lr: float = number(0.24, POSITIVE)  # of the filters, each kept at norm 1 per row
-    momentum: float = number(0.6, BELOW_ONE)
-    sgd_lr: float = number(0.05, POSITIVE)  # of biases and norms
-    head_lr: float = number(0.67, POSITIVE)  # of the last layer
-    sgd_momentum: float = number(0.85, BELOW_ONE)
-    weight_decay: float = number(2e-3, NOT_NEGATIVE)  # of the SGD part, times its rate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lion:
-    """Lion: the sign of an interpolated momentum."""
-
-    lr: float = number(3e-4, POSITIVE)
-    beta1: float = number(0.9, BELOW_ONE)
-    beta2: float = number(0.99, BELOW_ONE)
-    weight_decay: float = number(0.1, NOT_NEGATIVE)
-
-
-# Schedules; all are functions of the share of training that is done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cosine:
-    """Linear warm-up, then half a cosine to `floor`."""
-
-    warmup: float = number(0.05, BELOW_ONE)  # share of training
-    floor: float = number(0.0, FRACTION)  # share of the peak
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneCycle:
-    """Cosine up from `start` to the peak, cosine down to nothing."""
-
-    peak_at: float = number(0.3, Range(0, 1, low_open=True, high_open=True))  # share of training
-    start: float = number(0.04, FRACTION)  # share of the peak
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Linear:
-    """Linear warm-up, then a straight line to `floor`."""
-
-    warmup: float = number(0.0, BELOW_ONE)
-    floor: float = number(0.0, FRACTION)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Times `gamma` at `first` and again at each equal share of what is left."""
-
-    first: float = number(0.5, Range(0, 1, low_open=True, high_open=True))  # share of training
-    drops: int = number(2, Range(1, 10))
-    gamma: float = number(0.1, Range(0, 1, low_open=True))
-    warmup: float = number(0.0, BELOW_ONE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wsd:
-    """Warm-up, stable, decay: constant until the last `decay` share, then a straight line to nothing."""
-
-    warmup: float = number(0.05, BELOW_ONE)
-    decay: float = number(0.3, Range(0, 1, low_open=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CosineRestarts:
-    """`cycles` equal cosines, each from the peak to `floor`."""
-
-    cycles: int = number(2, Range(1, 20))
-    warmup: float = number(0.05, BELOW_ONE)
-    floor: float = number(0.0, FRACTION)
-
-
-# What every job has
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augment:
-    """Strengths of the augmentations of training images; 0 or `none` leaves one out."""
-
-    crop_padding: int = number(0, Range(0, 64))  # pixels; reflected, then cropped back
-    flip: Literal["none", "random", "alternating"] = "none"  # left to right
-    cutout: int = number(0, Range(0, 512))  # pixels; side of the grey square
-    color_jitter: float = number(0.0, FRACTION)  # brightness, contrast and saturation by 1 ± this
-    rotation: float = number(0.0, Range(0, 180))  # degrees to either side
-    mixup: float = number(0.0, Range(0, 10))  # alpha of Beta(alpha, alpha)
-    cutmix: float = number(0.0, Range(0, 10))  # alpha of Beta(alpha, alpha)
-    randaugment_ops: int = number(0, Range(0, 8))  # operations an image
-    randaugment_magnitude: float = number(5.0, Range(0, 10))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """How long and in what portions."""
-
-    epochs: float = number(10.0, Range(0, 10_000, low_open=True))  # at which the schedule ends; may be fractional
-    batch_size: int = number(128, Range(1, 65_536))  # images a step
-    label_smoothing: float = number(0.0, BELOW_ONE)
-    grad_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of the gradient; 0 leaves it alone
-    ema: float = number(0.0, BELOW_ONE)  # decay a step of the averaged weights that are scored; 0 scores the weights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """How the arithmetic is done; part of the job because sums in another order round differently."""
-
-    device: str = "cpu"  # as torch names it: cpu, cuda, cuda:1, mps
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of autocast; weights stay float32
-    channels_last: bool = True
-    micro_batch: int = number(65_536, Range(1, 65_536))  # images a forward pass; gradients add up to a batch
-    threads: int = number(1, Range(1, 4096))  # of the processor, on CPU
-
-
-Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit
-Optimizer = Sgd | Adam | AdamW | Muon | Lion
-Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
-Section = Model | Optimizer | Schedule | Augment | Training | Runtime
 
 VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
     {

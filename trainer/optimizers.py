@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import torch
 from torch import nn
 
-from trainer import config
+from trainer import settings as config
 from trainer.libraries import import_timm
 from trainer.muon import Muon
 

@@ -8,7 +8,7 @@ neither the first step of a warm-up nor the last of a decay is nothing.
 import math
 from typing import assert_never
 
-from trainer.config import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
+from trainer.settings import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
 
 
 def rate(schedule: Schedule, progress: float) -> float:

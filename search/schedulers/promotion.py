@@ -5,6 +5,7 @@ deviate at the end: when no new trial may start, each rung sends at least its be
 trains something to the last rung; and with a time limit the best one goes on while there is time to finish it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,24 +76,27 @@ class Promotion:
         if situation.has_free_slot:
             return Resume(best.number, next(rung for rung in self.rungs if rung > best.epoch))
         running = [t for t in situation.trials if t.state is State.RUNNING]
+        if not running:
+            return Wait()  # the last worker is about to leave
         estimates = estimate(situation.trials, self.rungs, self.objective)
         return Stop(min(running, key=lambda t: estimates.get(t.number, float("-inf"))).number)
 
     def hopeful(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the unfinished trial with the best estimate, if that beats every complete one."""
-        estimates = estimate(trials, self.rungs, self.objective)
-        if not estimates:
-            return None
-        best = trials[max(estimates, key=lambda n: (estimates[n], -n))]
-        return None if best.state.is_over else best
+        found = estimate(trials, self.rungs, self.objective)
+        unfinished = [number for number in found if not trials[number].state.is_over]
+        best = max(unfinished, key=lambda n: (found[n], -n), default=None)
+        to_beat = max((found[n] for n in found if trials[n].state is State.COMPLETE), default=-math.inf)
+        return trials[best] if best is not None and found[best] > to_beat else None
 
 
 def scores_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, float]:
     """Return the score of each trial that reached a rung and has not failed since, by number."""
     found = {}
     for trial in trials:
-        if trial.state is not State.FAILED and rung in trial.reached:
-            found[trial.number] = readings(trial, objective)[rung]
+        known = readings(trial, objective)
+        if trial.state is not State.FAILED and rung in known:
+            found[trial.number] = known[rung]
     return found
 
 

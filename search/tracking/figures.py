@@ -1,8 +1,10 @@
 """Pictures and tables of one trial, as files that the tracking store previews."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import yaml
@@ -29,15 +31,14 @@ def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class
         class_names: K names.
     """
     (directory / "config.yaml").write_text(yaml.safe_dump(flat(trial.config), sort_keys=False))
-    learning_curve(trial).savefig(directory / "learning_curve.png", dpi=DOTS_PER_INCH)
+    save(learning_curve(trial), directory / "learning_curve.png")
     with np.load(predictions, allow_pickle=False) as saved:
         labels, predicted = saved["labels"], saved["logits"].argmax(axis=1)
     counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     table = {"classes": list(class_names), "rows_are": "true class", "counts": counts.tolist()}
     (directory / "confusion_matrix.json").write_text(json.dumps(table, indent=1))
-    confusion_figure(counts, class_names, title=f"Trial {trial.number}, validation").savefig(
-        directory / "confusion_matrix.png", dpi=DOTS_PER_INCH
-    )
+    title = f"Trial {trial.number}, validation"
+    save(confusion_figure(counts, class_names, title=title), directory / "confusion_matrix.png")
     report = classification_report(
         labels,
         predicted,
@@ -49,9 +50,17 @@ def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class
     (directory / "classification_report.json").write_text(json.dumps(report, indent=1))
 
 
+def save(figure: Figure, file: Path | IO[bytes]) -> None:
+    """Write a figure; letters that the font lacks become boxes without a word about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, dpi=DOTS_PER_INCH)
+
+
 def confusion_figure(counts: NDArray[np.int64], class_names: Sequence[str], *, title: str) -> Figure:
     """Draw a confusion matrix: colour by the share of the true class, numbers are counts."""
     num_classes = len(class_names)
+    names = [name.replace("$", r"\$") for name in class_names]  # two dollars would make a formula
     side = min(12.0, max(4.5, 0.55 * num_classes + 2))
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
@@ -60,8 +69,8 @@ def confusion_figure(counts: NDArray[np.int64], class_names: Sequence[str], *, t
     figure.colorbar(image, ax=axes, fraction=0.046, label="share of the true class")
     axes.set(title=title, xlabel="predicted", ylabel="true")
     if num_classes <= MOST_LABELS:
-        axes.set_xticks(range(num_classes), class_names, rotation=45, ha="right")
-        axes.set_yticks(range(num_classes), class_names)
+        axes.set_xticks(range(num_classes), names, rotation=45, ha="right")
+        axes.set_yticks(range(num_classes), names)
     if num_classes <= MOST_COUNTS:
         _write_counts(axes, counts, shares)
     return figure

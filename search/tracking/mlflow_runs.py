@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
@@ -162,7 +163,7 @@ def open_client(uri: str, *, lock: Path) -> MlflowClient:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
         if uri.startswith("sqlite:///"):
-            with sqlite3.connect(uri.removeprefix("sqlite:///")) as connection:
+            with sqlite3.connect(unquote(uri.removeprefix("sqlite:///"))) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")  # stays with the file; four times faster
             connection.close()
     return client

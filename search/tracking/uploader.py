@@ -7,8 +7,9 @@ for a while, longer each time.
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from search.tracking.base import StudyCard
 from search.trials import Trial
@@ -43,15 +44,18 @@ class Runs(Protocol):
         ...
 
 
+_Key = tuple[Literal["trial", "files", "study"], int]
+_ORDER = ("trial", "files", "study")
+
+
 class Uploader:
     """A tracker that hands everything to a thread."""
 
     def __init__(self, connect: Callable[[], Runs]) -> None:
         self._connect = connect
         self._runs: Runs | None = None
-        self._due: dict[int, Trial] = {}
-        self._due_files: dict[int, Trial] = {}
-        self._due_study: StudyCard | None = None
+        self._due: dict[_Key, Trial | StudyCard] = {}
+        self._failures: Counter[_Key] = Counter()
         self._changed = threading.Condition()
         self._is_closing = False
         self._deadline = float("inf")
@@ -61,15 +65,11 @@ class Uploader:
 
     def show(self, trial: Trial) -> None:
         """Make the trial's run look like this, soon."""
-        with self._changed:
-            self._due[trial.number] = trial
-            self._changed.notify()
+        self._add(("trial", trial.number), trial)
 
     def show_study(self, card: StudyCard) -> None:
         """Make the study's run look like this, soon."""
-        with self._changed:
-            self._due_study = card
-            self._changed.notify()
+        self._add(("study", 0), card)
 
     def close(self, *, timeout_seconds: float) -> int:
         """Show what is due, for at most this long; return how many looks could not be shown."""
@@ -88,7 +88,13 @@ class Uploader:
     def num_due(self) -> int:
         """Return how many trials and studies wait to be shown."""
         with self._changed:
-            return len(self._due) + len(self._due_files) + (self._due_study is not None)
+            return len(self._due)
+
+    def _add(self, key: _Key, look: Trial | StudyCard) -> None:
+        """Make a look due, in place of an older one of the same."""
+        with self._changed:
+            self._due[key] = look
+            self._changed.notify()
 
     def _work(self) -> None:
         pause, failures_at_end = FIRST_PAUSE_SECONDS, 0
@@ -107,39 +113,32 @@ class Uploader:
     def _wait_for_work(self) -> bool:
         """Wait until something is due; return False when closing and nothing is."""
         with self._changed:
-            while not (self._due or self._due_files or self._due_study):
+            while not self._due:
                 if self._is_closing:
                     return False
                 self._changed.wait()
             return time.monotonic() < self._deadline
 
     def _show_next(self) -> None:
-        """Show one thing: trials before the study, figures when there is time."""
+        """Show one thing: numbers before figures, both before the study; what has failed lets the others go first."""
+        with self._changed:
+            key = min(self._due, key=lambda key: (self._failures[key], _ORDER.index(key[0])))
+            look = self._due[key]
+            self._failures[key] += 1  # until it has been shown
         if self._runs is None:
             self._runs = self._connect()
+        if isinstance(look, StudyCard):
+            self._runs.show_study(look)
+        elif key[0] == "files":
+            self._runs.show_files(look)
+        else:
+            self._runs.show(look)
+            if self._runs.needs_files(look):
+                self._add(("files", look.number), look)
         with self._changed:
-            trial = next(iter(self._due.values()), None)
-            drawing = next(iter(self._due_files.values()), None)
-            card = self._due_study
-        if trial is not None:
-            self._runs.show(trial)
-            self._finish(trial, self._due)
-            if self._runs.needs_files(trial):
-                with self._changed:
-                    self._due_files[trial.number] = trial
-        elif drawing is not None:
-            self._runs.show_files(drawing)
-            self._finish(drawing, self._due_files)
-        elif card is not None:
-            self._runs.show_study(card)
-            with self._changed:
-                self._due_study = None if self._due_study is card else self._due_study
-
-    def _finish(self, trial: Trial, due: dict[int, Trial]) -> None:
-        """Forget what was shown, unless a newer look came meanwhile."""
-        with self._changed:
-            if due.get(trial.number) is trial:
-                del due[trial.number]
+            del self._failures[key]
+            if self._due[key] is look:  # no newer look came meanwhile
+                del self._due[key]
 
     def _rest(self, seconds: float) -> bool:
         """Leave the store alone for a while; return False when there is no more time."""

@@ -11,12 +11,8 @@ from PIL import Image
 from tests.command import Desk, make_desk
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "mlruns/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "mlruns" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
+NAMED = ("README.md", "CONTRIBUTING.md", "mlruns/README.md")
+PAGES = [*(ROOT / name for name in NAMED), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SERVERS = ("autoclf ui",)  # they last until Ctrl-C; tests/e2e/test_ui.py runs them
 LONG = {"--trials 50": "--trials 1 --timeout 30s", "--timeout 2h": "--timeout 20s", "--timeout 60m": "--timeout 30s"}

@@ -280,9 +280,6 @@ def test_an_emptied_database_is_refused_with_the_way_out(book: Book) -> None:
     assert "name the right one with --storage, or search under another name with --study" in str(caught.value)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="recover() counts logs, it does not look at their numbers: trials move into the gap"
-)
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_log_that_was_deleted_is_noticed(book: Book, number: int) -> None:
     for _ in range(3):
@@ -341,9 +338,6 @@ def test_a_search_that_dies_anywhere_goes_on_with_level_books_to_its_end(
     assert all(trial.results or trial.state is State.FAILED for trial in scene.trials)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="after the crash nobody ends a trial that stands at its last rung: it is pruned at the end"
-)
 def test_a_trial_that_reached_its_last_rung_just_before_a_crash_is_complete(
     ground: Ground, small_space: SearchSpace
 ) -> None:

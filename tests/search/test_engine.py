@@ -431,11 +431,6 @@ def test_with_little_time_the_best_trial_is_trained_to_the_end(stage: Stage) -> 
     assert scene.trials[1].state is State.COMPLETE
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="_close looks for a running trial to stop while the workers of all of them are leaving",
-)
 @pytest.mark.parametrize("num_slots", [1, 2])
 def test_with_little_time_and_no_free_slot_nothing_begins_until_the_best_is_trained(
     stage: Stage, num_slots: int

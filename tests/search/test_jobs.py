@@ -167,6 +167,5 @@ def test_without_a_baseline_an_example_takes_the_upper_ends() -> None:
     assert example_draw(space, "vit") == {"model": "vit", "model.vit.depth": 6}
 
 
-@pytest.mark.xfail(strict=True, reason="a seed among the parameters is let through, though every job gets the study's")
 def test_a_seed_among_the_parameters_is_refused() -> None:
     assert "seed" in _faults("  seed: {int: [0, 9]}")[0]

@@ -161,9 +161,6 @@ def test_the_heart_goes_on_beating(study: Study, store: Store, monkeypatch: pyte
         assert study.attributes[ATTRIBUTE]["beat"] > first
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the heart writes without looking: a driver that slept past the grace takes the study back"
-)
 def test_a_driver_that_was_followed_while_it_slept_does_not_take_the_study_back(
     study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

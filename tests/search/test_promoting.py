@@ -173,11 +173,6 @@ def test_scores_at_a_rung_are_those_of_the_trials_that_reached_it() -> None:
     assert scores_at(3.0, items, METRIC) == {0: 0.3}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=KeyError,
-    reason="two rungs within one optimizer step bring one result: the second one is left without",
-)
 def test_a_rung_that_brought_no_result_of_its_own_is_read_at_the_last_one() -> None:
     trial = after(trial_at(0, {0.25: 0.4}), ordered(0.5), reached(0.5))
 
@@ -301,19 +296,10 @@ def test_before_the_first_result_time_is_no_reason_to_wait() -> None:
     assert _decide(trial_at(0, {}, going_to=1.0), seconds_left=1.0) == Start(1.0)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="between a job's last event and its worker's end nothing runs, no slot is free: min() of nothing",
-)
 def test_while_the_last_worker_leaves_the_best_waits_for_its_slot() -> None:
     assert _decide(trial_at(0, {1.0: 0.5}), seconds_left=JUST, has_free_slot=False) == Wait()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="hopeful() lets a trial that an earlier search pruned hide the best one that can go on",
-)
 def test_a_trial_that_was_pruned_before_does_not_take_the_slot_from_the_best() -> None:
     pruned = trial_at(0, {1.0: 0.9}, ended=State.PRUNED)
 

@@ -136,10 +136,6 @@ def test_what_waiting_does_not_mend_is_raised_at_once() -> None:
         patiently(call)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="every OperationalError is waited for: a foreign or read-only database stops a search for minutes",
-)
 @pytest.mark.parametrize("fault", ["no such column: studies.study_id", "attempt to write a readonly database"])
 def test_a_database_that_no_patience_mends_is_not_waited_for(fault: str) -> None:
     def call() -> None:
@@ -163,9 +159,6 @@ def test_a_path_may_hold_other_letters(tmp_path: Path, name: str) -> None:
     assert study_names(open_storage(store.study_url, read_only=True)) == ["there"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="study_url pastes the path unquoted: `?` begins options, and %20 is read as a blank"
-)
 @pytest.mark.parametrize("name", ["a%20b", "what?"])
 def test_a_path_may_look_like_a_part_of_an_address(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
@@ -206,9 +199,6 @@ def test_who_only_reads_makes_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-@pytest.mark.xfail(
-    strict=True, reason="whoever opens writes: a store that may only be read is refused as if it were damaged"
-)
 def test_who_only_reads_needs_no_right_to_write(stocked: Store) -> None:
     open_study(stocked).storage.engine.dispose()
     stocked.root.chmod(0o500)
@@ -224,7 +214,6 @@ def test_a_database_in_memory_is_refused() -> None:
         open_storage("sqlite:///:memory:")
 
 
-@pytest.mark.xfail(strict=True, reason="Path('') is '.': an address without a file opens a database in memory")
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///"])
 def test_an_address_without_a_file_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -252,7 +241,6 @@ def test_an_address_that_can_not_be_used_is_refused_without_its_password(url: st
     assert "Write it as sqlite:///FILE or postgresql+psycopg" in str(caught.value) or "opened" in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="hide_password trusts `://` and the first `@`, and knows no bad port")
 @pytest.mark.parametrize(
     "url",
     [

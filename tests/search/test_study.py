@@ -219,9 +219,6 @@ def test_another_space_is_refused_with_what_differs(study: Study, old: str, new:
     )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the message knows parameters, constants, rungs and objective, not what else is decisive"
-)
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [

@@ -274,9 +274,6 @@ def test_addresses_are_known_once_the_store_was_reached(runs: FakeRuns, upload: 
     assert (before, uploader.addresses(3)) == ({}, {"winner_run": "run-3"})
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the first look that is due is tried until it is taken: one that never is holds up all others"
-)
 def test_a_look_that_the_store_never_takes_does_not_hold_up_the_others(
     runs: FakeRuns, upload: Callable[..., Uploader]
 ) -> None:

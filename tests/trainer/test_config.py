@@ -10,24 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.short_jobs import run_python
-from trainer.config import (
-    PLAIN,
-    POSITIVE,
-    VARIANTS,
-    AdamW,
-    Augment,
-    JobConfig,
-    Range,
-    ResNet9,
-    Runtime,
-    Training,
-    Value,
-    all_settings,
-    flat,
-    job_config,
-    variant_name,
-)
+from trainer.config import PLAIN, VARIANTS, JobConfig, Value, all_settings, flat, job_config, variant_name
 from trainer.errors import ConfigError
+from trainer.settings import POSITIVE, AdamW, Augment, Range, ResNet9, Runtime, Training
 
 CHOICES = [(section, name) for section, variants in VARIANTS.items() for name in variants]
 KINDS = [kind for variants in VARIANTS.values() for kind in variants.values()] + list(PLAIN.values())

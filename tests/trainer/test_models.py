@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainer.short_jobs import MODELS, run_python
-from trainer.config import VARIANTS, Model, Value, job_config
+from trainer.config import VARIANTS, Value, job_config
 from trainer.errors import ConfigError
 from trainer.models import build_model, initialise_from_data
+from trainer.settings import Model
 
 each_model = pytest.mark.parametrize("name", list(VARIANTS["model"]))
 

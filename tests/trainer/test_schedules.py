@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from trainer.config import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
 from trainer.schedules import rate
+from trainer.settings import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
 
 SHARE = st.floats(0, 1)
 BELOW_ONE = st.floats(0, 0.99)

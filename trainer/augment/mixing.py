@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from trainer.augment import draws
 from trainer.augment.geometry import inside
-from trainer.config import Augment
+from trainer.settings import Augment
 
 
 def mix(images: Tensor, targets: Tensor, settings: Augment, *, rng: Generator) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from trainer.augment import color, draws, geometry
 from trainer.augment.randaugment import randaugment
-from trainer.config import Augment
+from trainer.settings import Augment
 
 
 def augment_images(images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:

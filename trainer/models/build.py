@@ -5,7 +5,7 @@ from typing import assert_never
 import torch
 from torch import Tensor, nn
 
-from trainer import config
+from trainer import settings as config
 from trainer.errors import ConfigError
 from trainer.models.fastnet import FastNet, whiten_from
 from trainer.models.resnet import ResNet9, ResNet18

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from trainer.config import ConvNext, Vit
 from trainer.errors import ConfigError
 from trainer.libraries import import_timm
+from trainer.settings import ConvNext, Vit
 
 HEAD_DIM = 64  # features of one attention head
 

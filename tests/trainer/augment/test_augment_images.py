@@ -3,7 +3,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainer.augment import augment_images
-from trainer.config import Augment
+from trainer.settings import Augment
 
 ALONE = {
     "crop": Augment(crop_padding=3),

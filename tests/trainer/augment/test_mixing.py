@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 
 from trainer.augment import mix, soft_targets
 from trainer.augment.mixing import cutmix, mixup
-from trainer.config import Augment
+from trainer.settings import Augment
 
 NUM = 60
 
