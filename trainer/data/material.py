@@ -97,7 +97,8 @@ def existing(path: Path, *, kind: Literal["file", "folder"]) -> Path:
     try:
         if path.is_file() if kind == "file" else path.is_dir():
             return path.resolve()
-        fault = f"is not a {kind}" if path.exists() else "does not exist"
+        form = "npz:FILE" if kind == "file" else "folder:DIR"
+        fault = f"is not a {kind}: write {form}" if path.exists() else "does not exist"
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError) as error:  # a name too long, or with a zero byte in it
         raise DataError(f"The {kind} {shown(path)} cannot be looked for: {error}.") from error
