@@ -31,7 +31,7 @@ from search.trials import State, Trial
 from spaces import Value
 from trainer.config import JobConfig
 from trainer.data import DataSet, prepare
-from trainer.jobfiles import remove_state
+from trainer.jobfiles import remove_leftovers, remove_state
 
 UPLOAD_SECONDS = 120.0  # that the tracking store gets at the end to show what is due
 
@@ -232,10 +232,12 @@ class _Search:
         )
 
     def _tidy_up(self, book: Book, *, keep: Trial | None) -> None:
-        """Delete the checkpoints that nobody will go on from; a winner that was pruned keeps its own."""
+        """Delete what killed workers left, and checkpoints that nobody needs; a pruned winner keeps its own."""
         for trial in book.trials:
+            directory = self.store.job(book.name, trial.number)
+            remove_leftovers(directory)
             if trial.state is State.PRUNED and trial is not keep:
-                remove_state(self.store.job(book.name, trial.number))
+                remove_state(directory)
 
     def _engine(self, book: Book, executor: LocalExecutor) -> Engine:
         request = self.request

@@ -10,6 +10,12 @@ TEST_PREDICTIONS = "test_predictions.npz"
 WEIGHTS = "weights.safetensors"
 
 
+def remove_leftovers(directory: Path) -> None:
+    """Delete what a worker was writing when it was killed: such files are never read."""
+    for path in directory.glob(".*"):
+        path.unlink(missing_ok=True)
+
+
 def remove_state(directory: Path) -> None:
     """Delete checkpoints and weights of a job that nobody will go on with; its predictions stay."""
     for name in (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS):
