@@ -40,10 +40,10 @@ class Images:
         """Subtract the mean and divide by the deviation of the training pixels."""
         return (images - self.mean) / self.std
 
-    def portions(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the split in order as normalised images and labels, at most `size` at once."""
-        for start in range(0, len(self), size):
-            images, labels = self.take(torch.arange(start, min(start + size, len(self))))
+    def portions(self, size: int, numbers: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images by their numbers, or all in order, as normalised images and labels, at most `size` at once."""
+        for part in (torch.arange(len(self)) if numbers is None else numbers).split(size):
+            images, labels = self.take(part)
             yield self.normalise(images), labels
 
 

@@ -8,14 +8,42 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.batches import Images
+from trainer.data.splits import hold_out
 from trainer.errors import DataError
 from trainer.results import Evaluation
 
 TOP = 5
+FEWEST_SCORED = 500
+SCORED_SHARE = (
+    0.15  # of the images trained on: scoring one costs a third of training on one, so a twentieth of the time
+)
+
+
+def images_to_score(labels: Tensor, *, num_trained: float, is_early: bool) -> Tensor:
+    """Choose which images of the validation split to score: all of them, but for the first fraction of an epoch.
+
+    There a full look could cost as much as the training that it judges. The choice depends on nothing but the
+    split and the epoch, so that trials are compared on the same images at each rung.
+
+    Args:
+        labels: (N,) of the split.
+        num_trained: Training images seen since the job began.
+        is_early: Whether the first epoch is not over.
+
+    Returns:
+        Their numbers, ascending; class by class the same share.
+    """
+    fraction = max(FEWEST_SCORED, SCORED_SHARE * num_trained) / max(1, len(labels))
+    if not is_early or fraction >= 1:
+        return torch.arange(len(labels))
+    chosen = hold_out(labels.cpu().numpy(), fraction=fraction, keep=0, seed=0, split="val")
+    return torch.from_numpy(chosen).nonzero().squeeze(1)
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: Images, *, portion: int, precision: torch.dtype) -> Tensor:
+def predict(
+    model: nn.Module, images: Images, *, portion: int, precision: torch.dtype, numbers: Tensor | None = None
+) -> Tensor:
     """Return the (N, K) float32 logits of a split, on the device; the model's mode is restored.
 
     Args:
@@ -23,6 +51,7 @@ def predict(model: nn.Module, images: Images, *, portion: int, precision: torch.
         images: In order.
         portion: Images a forward pass.
         precision: Of autocast; float32 leaves it off.
+        numbers: (N,) of the images wanted; None for the whole split.
 
     Raises:
         DataError: If the split is empty.
@@ -34,7 +63,7 @@ def predict(model: nn.Module, images: Images, *, portion: int, precision: torch.
     device = images.mean.device
     logits = []
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-        logits = [model(pixels).float() for pixels, _ in images.portions(portion)]
+        logits = [model(pixels).float() for pixels, _ in images.portions(portion, numbers)]
     model.train(was_training)
     return torch.cat(logits)
 

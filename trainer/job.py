@@ -16,7 +16,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from trainer.batches import Images, load_images
 from trainer.checkpoints import load_checkpoint, save_checkpoint
@@ -28,7 +28,7 @@ from trainer.errors import CheckpointError, ConfigError, DataError, Diverged
 from trainer.evaluate import score
 from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
-from trainer.loop import Scored, predict_split, steps_in_epoch, train
+from trainer.loop import Scored, predict_split, steps_in_epoch, train, validation_numbers
 from trainer.measure import measure
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
@@ -47,7 +47,7 @@ class _Run:
     train_images: Images
     val_images: Images
     history: list[EpochResult]
-    logits: Tensor | None = None  # of the last evaluation
+    scored: Scored | None = None  # the last evaluation of this process
     saved_at: float = field(default_factory=time.monotonic)
     saved_step: int = -1
 
@@ -144,7 +144,7 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
     ):
         if isinstance(result, Scored):
             run.history.append(result.result)
-            run.logits = result.logits
+            run.scored = result
             if time.monotonic() - run.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(run)
             emit(result.result)
@@ -160,14 +160,13 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
 def _arrive(run: _Run) -> Reached:
     """Leave the checkpoint and the validation predictions of the epoch reached."""
     _save(run)
-    logits = run.logits
-    if logits is None:  # the checkpoint was there already
-        logits = predict_split(run.state, run.order.config, run.val_images)
-    save_predictions(
-        run.order.directory / PREDICTIONS,
-        logits=logits.cpu().numpy(),
-        labels=run.val_images.labels.cpu().numpy(),
-    )
+    if run.scored is not None:
+        numbers, logits = run.scored.numbers, run.scored.logits
+    else:  # the checkpoint was there already
+        numbers = validation_numbers(run.val_images, len(run.train_images), epoch=run.history[-1].epoch)
+        logits = predict_split(run.state, run.order.config, run.val_images, numbers)
+    labels = run.val_images.labels[numbers]
+    save_predictions(run.order.directory / PREDICTIONS, logits=logits.cpu().numpy(), labels=labels.cpu().numpy())
     save_weights(run.order.directory / WEIGHTS, scored_model(run.state))
     return Reached(
         epoch=run.order.until,

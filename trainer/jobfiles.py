@@ -5,7 +5,7 @@ from pathlib import Path
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS_CHECKPOINT = "checkpoint.previous.pt"
 INCOMING_CHECKPOINT = "checkpoint.incoming.pt"  # whole, and about to take the place of the newest
-PREDICTIONS = "predictions.npz"  # of the validation split: logits (N, K), labels (N,)
+PREDICTIONS = "predictions.npz"  # of the validation images scored last: logits (N, K), labels (N,)
 TEST_PREDICTIONS = "test_predictions.npz"
 WEIGHTS = "weights.safetensors"
 

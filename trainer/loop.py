@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from trainer.augment import augment_images, mix, soft_targets
 from trainer.batches import Images, batch_indices
+from trainer.batchnorm import portions_of
 from trainer.config import JobConfig
 from trainer.crashpoints import crash_point
 from trainer.devices import DTYPES
 from trainer.errors import Diverged
-from trainer.evaluate import predict, score
+from trainer.evaluate import images_to_score, predict, score
 from trainer.optimizers import groups_of
 from trainer.results import EpochResult, StepResult
 from trainer.schedules import rate
@@ -34,7 +35,8 @@ class Scored:
     """The end of a stretch: its metrics, and the validation logits behind them."""
 
     result: EpochResult
-    logits: Tensor  # (N, K), float32, in the split's order
+    numbers: Tensor  # (N,) of the validation images that were scored
+    logits: Tensor  # (N, K), float32, in that order
 
 
 def steps_in_epoch(config: JobConfig, num_images: int) -> int:
@@ -52,7 +54,8 @@ def train(
 ) -> Iterator[StepResult | Scored]:
     """Advance `state` to the epoch `until`; a `StepResult` comes after each step but the last of a stretch.
 
-    A `Scored` comes at each whole epoch and at `until`. Between any two of them the state may be saved, and
+    A `Scored` comes at each whole epoch and at `until`; within the first epoch it may be one of a part of the
+    validation split (`images_to_score`). Between any two of them the state may be saved, and
     another process that loads it goes on with the same result, bit for bit on a processor.
 
     Args:
@@ -76,7 +79,7 @@ def train(
             if state.step < last and state.step % steps:
                 yield _progress(state, steps)
         epoch_done = until if state.step == last else state.step / steps
-        yield _finish_stretch(state, config, val_images, epoch=epoch_done)
+        yield _finish_stretch(state, config, val_images, len(train_images), epoch=epoch_done)
 
 
 def _timed_step(state: TrainState, config: JobConfig, images: Images, indices: Tensor) -> None:
@@ -116,7 +119,9 @@ def take_step(state: TrainState, config: JobConfig, images: Images, indices: Ten
     loss = torch.zeros((), device=batch.pixels.device)
     with torch.random.fork_rng([loss.device] if loss.device.type == "cuda" else []):
         torch.manual_seed(derive(config.seed, "layers", state.step))  # for layers that draw, such as dropped paths
-        for portion in batch.portions(config.runtime.micro_batch):
+        portions = portions_of(len(indices), config.runtime.micro_batch)
+        for number, portion in enumerate(batch.portions(config.runtime.micro_batch)):
+            state.norms.count(state.step * portions + number)
             loss += _backward(state, config, portion, len(indices))
     _update(state, config)
     state.step += 1
@@ -181,11 +186,14 @@ def _guard(loss: Tensor, state: TrainState, steps: int) -> None:
         )
 
 
-def _finish_stretch(state: TrainState, config: JobConfig, val_images: Images, *, epoch: float) -> Scored:
+def _finish_stretch(
+    state: TrainState, config: JobConfig, val_images: Images, num_train: int, *, epoch: float
+) -> Scored:
     """Score the model, put the sums of the stretch into one result, and begin a new stretch."""
     begin = time.perf_counter()
-    logits = predict_split(state, config, val_images)
-    val = score(logits, val_images.labels)
+    numbers = validation_numbers(val_images, num_train, epoch=epoch)
+    logits = predict_split(state, config, val_images, numbers)
+    val = score(logits, val_images.labels[numbers])
     if not math.isfinite(val.loss):
         raise Diverged(f"The validation loss became {val.loss} at epoch {epoch:g}.")
     stretch = state.stretch
@@ -198,19 +206,32 @@ def _finish_stretch(state: TrainState, config: JobConfig, val_images: Images, *,
         val_loss=val.loss,
         val_accuracy=val.accuracy,
         val_top5_accuracy=val.top5_accuracy,
+        val_images=val.num_images,
         lr=groups_of(state.optimizers)[0]["lr"],
         images_per_second=stretch.num_images / stretch.seconds,
         epoch_seconds=stretch.seconds,
         eval_seconds=time.perf_counter() - begin,
         finished_at=time.time(),
     )
-    return Scored(result, logits)
+    return Scored(result, numbers, logits)
 
 
-def predict_split(state: TrainState, config: JobConfig, images: Images) -> Tensor:
-    """Return the logits of the weights that are scored: the averaged ones where there are such."""
+def validation_numbers(val_images: Images, num_train: int, *, epoch: float) -> Tensor:
+    """Return which validation images are scored at an epoch."""
+    return images_to_score(val_images.labels, num_trained=epoch * num_train, is_early=epoch < 1)
+
+
+def predict_split(state: TrainState, config: JobConfig, images: Images, numbers: Tensor | None = None) -> Tensor:
+    """Return the logits of the weights that are scored: the averaged ones where there are such.
+
+    Args:
+        state: Left as it is.
+        config: Of the job.
+        images: The split.
+        numbers: (N,) of the images wanted; None for all.
+    """
     portion = min(EVALUATION_PORTION, 2 * config.runtime.micro_batch)
     if images.mean.device.type != "cpu":
         portion = config.runtime.micro_batch
     precision = DTYPES[config.runtime.precision]
-    return predict(scored_model(state), images, portion=portion, precision=precision)
+    return predict(scored_model(state), images, portion=portion, precision=precision, numbers=numbers)

@@ -34,6 +34,7 @@ class EpochResult:
     val_loss: float
     val_accuracy: float
     val_top5_accuracy: float
+    val_images: int  # scored: the split, or a part of it while the first epoch is not over
     lr: float  # of the first group, at the last step
     images_per_second: float  # of training alone
     epoch_seconds: float  # training steps of the stretch
@@ -50,6 +51,7 @@ class EpochResult:
             "val/loss": self.val_loss,
             "val/accuracy": self.val_accuracy,
             "val/top5_accuracy": self.val_top5_accuracy,
+            "val/images": self.val_images,
             "lr": self.lr,
             "epoch_seconds": self.epoch_seconds,
             "eval_seconds": self.eval_seconds,

@@ -1,6 +1,5 @@
 """Everything a checkpoint holds: the one mutable object of a job."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.batches import Images
+from trainer.batchnorm import BatchNorms, batch_norms_of, portions_of
 from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.devices import DTYPES
@@ -39,6 +39,7 @@ class TrainState:
     """A model in training."""
 
     model: nn.Module
+    norms: BatchNorms
     optimizers: Optimizers
     averaged: Any | None  # timm's ModelEmaV3, where weights are averaged
     scaler: torch.amp.GradScaler  # passes everything through but where float16 needs it
@@ -64,13 +65,14 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainSt
     initialise_from_data(model, train_images.normalise(first))
     if config.runtime.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _slow_batch_norms(model, config, len(train_images))
+    batch_size = min(config.training.batch_size, len(train_images))
     precision = DTYPES[config.runtime.precision]
     averaged = None
     if config.training.ema:
         averaged = import_timm().utils.ModelEmaV3(model, decay=config.training.ema, use_warmup=True)
     return TrainState(
         model=model,
+        norms=batch_norms_of(model, portions=portions_of(batch_size, config.runtime.micro_batch)),
         optimizers=build_optimizers(config.optimizer, model, precision=precision),
         averaged=averaged,
         scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),
@@ -108,11 +110,3 @@ def restore(state: TrainState, content: dict[str, Any]) -> None:
         state.scaler.load_state_dict(content["scaler"])
     state.stretch = Stretch(**content["stretch"])
     state.step = content["step"]
-
-
-def _slow_batch_norms(model: nn.Module, config: JobConfig, num_images: int) -> None:
-    """Let batch norms forget as much in a batch's portions together as they would in the whole batch."""
-    portions = math.ceil(min(config.training.batch_size, num_images) / config.runtime.micro_batch)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.momentum is not None:
-            module.momentum = 1 - (1 - module.momentum) ** (1 / portions)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainer.short_jobs import Splits, open_splits, prepare_stripes
+from tests.trainer.job_desk import RICH, Desk
+from tests.trainer.short_jobs import Splits, open_splits, prepare_stripes, tiny_job
 from trainer.data import DataSet, prepare
 
 
@@ -31,3 +32,17 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     """The handwritten digits: 8 pixels, 1 channel, 10 classes."""
     place: Path = tmp_path_factory.mktemp("digits")
     return prepare("digits", cache=place, data_dir=place)
+
+
+@pytest.fixture
+def desk(stripes: DataSet, tmp_path: Path) -> Desk:
+    return Desk(stripes, tmp_path / "job", tiny_job(stripes, RICH))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stripes: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """The same job, which nobody interrupted."""
+    torch.set_num_threads(1)
+    desk = Desk(stripes, tmp_path_factory.mktemp("undisturbed"), tiny_job(stripes, RICH))
+    desk.train()
+    return desk

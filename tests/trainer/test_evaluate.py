@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tests.trainer.short_jobs import MODELS, Splits, fresh, tiny_job
 from trainer.batches import Images
 from trainer.errors import DataError
-from trainer.evaluate import predict, score
+from trainer.evaluate import images_to_score, predict, score
 from trainer.results import Evaluation
 
 
@@ -68,6 +68,56 @@ class Recorder(nn.Module):
         self.portions.append(len(images))
         logits: Tensor = self.head(images.mean(dim=(2, 3)))
         return logits
+
+
+@given(
+    counts=st.lists(st.integers(1, 900), min_size=2, max_size=12),
+    num_trained=st.floats(0, 20_000),
+    seed=st.integers(0, 100),
+)
+@settings(deadline=None, max_examples=50)
+def test_early_on_every_class_is_scored_by_the_same_share(counts: list[int], num_trained: float, seed: int) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+
+    numbers = images_to_score(labels, num_trained=num_trained, is_early=True)
+
+    share = min(1.0, max(500, 0.15 * num_trained) / len(labels))
+    found = labels[numbers].bincount(minlength=len(counts))
+    assert numbers.tolist() == sorted(set(numbers.tolist()))
+    assert all(abs(n - max(1, share * count)) <= 1 for n, count in zip(found.tolist(), counts, strict=True))
+
+
+def test_the_same_images_are_scored_whenever_as_many_were_trained_on() -> None:
+    labels = torch.arange(10).repeat(200)
+
+    first, again = (images_to_score(labels, num_trained=5000, is_early=True) for _ in range(2))
+
+    assert len(first) == 750
+    assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "num_trained", "is_early"),
+    [(2000, 5000, False), (500, 0, True), (700, 5000, True), (0, 0, True)],
+    ids=["after an epoch", "few", "few beside those trained on", "none"],
+)
+def test_else_the_whole_split_is_scored(num_images: int, num_trained: int, is_early: bool) -> None:
+    labels = torch.arange(num_images) % 5
+
+    numbers = images_to_score(labels, num_trained=num_trained, is_early=is_early)
+
+    assert numbers.tolist() == list(range(num_images))
+
+
+def test_wanted_images_are_predicted_in_the_order_of_their_numbers(splits: Splits) -> None:
+    model = Recorder()
+    numbers = torch.tensor([3, 4, 11])
+
+    whole = predict(model, splits.val, portion=16, precision=torch.float32)
+    some = predict(model, splits.val, portion=2, precision=torch.float32, numbers=numbers)
+
+    torch.testing.assert_close(some, whole[numbers], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_training", [True, False])

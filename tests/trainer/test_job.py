@@ -1,113 +1,22 @@
-import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 
-from tests.trainer.short_jobs import CPU, limited_file_size, prepare_stripes, run_python, tiny_job
+from tests.trainer.job_desk import Desk, assert_ends_as, failure, stop_after, timeless
+from tests.trainer.short_jobs import CPU, prepare_stripes, tiny_job
 from trainer import results as events  # whose Tested would be taken for a test case
 from trainer.batches import load_images
-from trainer.checkpoints import load_checkpoint
-from trainer.config import JobConfig, Value
 from trainer.data import DataSet
 from trainer.data.locked import open_test_split
 from trainer.evaluate import score
 from trainer.export import load_servable
-from trainer.job import carry_out
 from trainer.jobfiles import CHECKPOINT, PREDICTIONS, PREVIOUS_CHECKPOINT, TEST_PREDICTIONS, WEIGHTS
-from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
-from trainer.results import REASONS, EpochResult, Failed, JobEvent, Reached, Started, StepResult, Stopped
-
-RICH: Mapping[str, Value] = {"training.ema": 0.9, "augment.mixup": 0.4, "augment.flip": "alternating"}
-
-
-@dataclass(slots=True)
-class Desk:
-    """Hands out orders for one job, and keeps what it reports."""
-
-    data_set: DataSet
-    directory: Path
-    config: JobConfig
-    heard: list[JobEvent] = field(default_factory=list)
-
-    def train(self, until: float = 2.0, *, should_stop: Callable[[], bool] = lambda: False) -> list[JobEvent]:
-        """Train to an epoch; return the events without those of single steps."""
-        order = TrainOrder(config=self.config, data_root=self.data_set.root, directory=self.directory, until=until)
-        return self.carry_out(order, should_stop=should_stop)
-
-    def test(self) -> list[JobEvent]:
-        return self.carry_out(TestOrder(config=self.config, data_root=self.data_set.root, directory=self.directory))
-
-    def carry_out(self, order: Order, *, should_stop: Callable[[], bool] = lambda: False) -> list[JobEvent]:
-        self.heard = []
-        carry_out(order, emit=self.heard.append, should_stop=should_stop)
-        return [event for event in self.heard if not isinstance(event, StepResult)]
-
-    def has(self, name: str) -> bool:
-        return (self.directory / name).exists()
-
-    def checkpoint(self) -> dict[str, Any]:
-        found = load_checkpoint(self.directory, fingerprint=self.config.fingerprint, device=CPU)
-        assert found is not None
-        return found
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        found: dict[str, torch.Tensor] = safetensors.torch.load_file(self.directory / WEIGHTS)
-        return found
-
-    def logits(self, name: str = PREDICTIONS) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        with np.load(self.directory / name) as file:
-            logits: np.ndarray[Any, np.dtype[np.float32]] = file["logits"]
-            return logits
-
-
-@pytest.fixture
-def desk(stripes: DataSet, tmp_path: Path) -> Desk:
-    return Desk(stripes, tmp_path / "job", tiny_job(stripes, RICH))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(stripes: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The same job, which nobody interrupted."""
-    torch.set_num_threads(1)
-    desk = Desk(stripes, tmp_path_factory.mktemp("undisturbed"), tiny_job(stripes, RICH))
-    desk.train()
-    return desk
-
-
-def timeless(found: list[JobEvent]) -> list[EpochResult]:
-    """Return the results of epochs, without what the clock wrote into them."""
-    return [
-        replace(event, images_per_second=0.0, epoch_seconds=0.0, eval_seconds=0.0, finished_at=0.0)
-        for event in found
-        if isinstance(event, EpochResult)
-    ]
-
-
-def assert_ends_as(desk: Desk, expected: Desk) -> None:
-    """Check that the results and the weights are the same to the last bit."""
-    weights = desk.weights()
-    assert timeless(desk.heard) == timeless(expected.heard)
-    assert all(torch.equal(tensor, weights[name]) for name, tensor in expected.weights().items())
-    assert np.array_equal(desk.logits(), expected.logits())
-
-
-def stop_after(num_steps: int) -> Callable[[], bool]:
-    """A question that is answered with yes after so many steps."""
-    answers: Iterator[bool] = iter([False] * (num_steps - 1) + [True])
-    return lambda: next(answers)
-
-
-def failure(found: list[JobEvent]) -> Failed:
-    last = found[-1]
-    assert isinstance(last, Failed), found
-    return last
+from trainer.orders import MeasureOrder
+from trainer.results import EpochResult, Reached, Started, StepResult, Stopped
 
 
 def test_a_job_reports_its_start_each_epoch_and_its_end(desk: Desk) -> None:
@@ -243,146 +152,6 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_with(desk: Desk) -> None:
 
     assert isinstance(started, Started)
     assert started.epoch == 0
-
-
-def test_data_of_another_fingerprint_are_refused(desk: Desk) -> None:
-    desk.config = replace(desk.config, data="0" * 16)
-
-    failed = failure(desk.train())
-
-    assert failed.reason == "bad_data"
-    assert failed.message == (
-        f"The data set at {desk.data_set.root} has fingerprint {desk.data_set.fingerprint}, "
-        f"the job was made for {'0' * 16}."
-    )
-
-
-def test_data_that_are_not_there_are_bad_data(desk: Desk, tmp_path: Path) -> None:
-    desk.data_set = replace(desk.data_set, root=tmp_path / "absent")
-
-    assert failure(desk.train()).reason == "bad_data"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"model": "vit", "model.patch": 5}, "`model.patch` 5 does not divide the image size 16."),
-        ({"model": "convnext", "model.patch": 4}, "A ConvNeXt with `model.patch` 4 needs images of at least"),
-        ({"runtime.device": "abacus"}, "Device 'abacus' is not a device's name"),
-    ],
-)
-def test_a_config_that_cannot_be_carried_out_is_told(desk: Desk, settings: dict[str, Value], message: str) -> None:
-    desk.config = tiny_job(desk.data_set, settings)
-
-    failed = failure(desk.train())
-
-    assert failed.reason == "bad_config"
-    assert failed.message.startswith(message)
-    assert "ConfigError" in failed.traceback
-
-
-def test_a_loss_that_is_no_number_is_told_and_leaves_no_checkpoint(desk: Desk) -> None:
-    desk.config = tiny_job(desk.data_set, {"optimizer.lr": 1e38})
-
-    found = desk.train()
-
-    assert [type(event) for event in found] == [Started, Failed]
-    assert failure(found).reason == "nan_loss"
-    assert failure(found).message.startswith("The loss became ")
-    assert list(desk.directory.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (MemoryError(), "oom"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "oom"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "oom"),
-        (RuntimeError("MPS backend out of memory"), "oom"),
-        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk_full"),
-        (OSError(errno.EFBIG, "File too large"), "disk_full"),
-        (OSError(errno.EACCES, "Permission denied"), "error"),
-        (RuntimeError("shapes do not fit"), "error"),
-        (AssertionError(), "error"),
-    ],
-    ids=repr,
-)
-def test_whatever_happens_becomes_an_outcome_with_a_reason(desk: Desk, error: Exception, reason: str) -> None:
-    def ask() -> bool:
-        raise error
-
-    failed = failure(desk.train(should_stop=ask))
-
-    assert failed.reason == reason
-    assert failed.reason in REASONS
-    assert failed.message == (str(error) or type(error).__name__)
-    assert type(error).__name__ in failed.traceback
-
-
-def test_a_disk_that_is_full_leaves_what_was_there(desk: Desk, undisturbed: Desk) -> None:
-    desk.train(1.0)
-    before = {path: path.read_bytes() for path in desk.directory.iterdir()}
-
-    with limited_file_size(10_000):
-        found = desk.train()
-
-    assert failure(found).reason == "disk_full"
-    assert {path: path.read_bytes() for path in desk.directory.iterdir()} == before
-    desk.train()
-    assert_ends_as(desk, undisturbed)
-
-
-def test_a_long_job_is_saved_before_it_tells_of_an_epoch(
-    desk: Desk, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def die_after_the_first_epoch(event: JobEvent) -> None:
-        if isinstance(event, EpochResult):
-            raise SystemExit
-
-    monkeypatch.setattr("trainer.job.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    order = TrainOrder(config=desk.config, data_root=desk.data_set.root, directory=desk.directory, until=2.0)
-
-    with pytest.raises(SystemExit):
-        carry_out(order, emit=die_after_the_first_epoch, should_stop=lambda: False)
-
-    assert desk.checkpoint()["step"] == 4
-    desk.train()
-    assert_ends_as(desk, undisturbed)
-
-
-def test_an_interrupt_from_the_keyboard_is_no_outcome(desk: Desk) -> None:
-    def ask() -> bool:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        desk.train(should_stop=ask)
-
-
-WITH_LITTLE_MEMORY = """
-import resource, sys
-from pathlib import Path
-from tests.trainer.short_jobs import tiny_job
-from trainer.data import load_data_set
-from trainer.job import carry_out
-from trainer.libraries import import_timm
-from trainer.orders import TrainOrder
-import_timm()
-config = tiny_job(load_data_set(Path(sys.argv[1])), {"model": "resnet9", "model.width": 512})
-order = TrainOrder(config=config, data_root=Path(sys.argv[1]), directory=Path(sys.argv[2]), until=1.0)
-pages = int(Path("/proc/self/statm").read_text().split()[0])
-limit = pages * resource.getpagesize() + 300 * 2**20
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-carry_out(order, emit=lambda event: print(type(event).__name__, event.reason), should_stop=lambda: False)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
-def test_a_model_that_does_not_fit_into_memory_is_told(desk: Desk) -> None:
-    done = run_python(WITH_LITTLE_MEMORY, desk.data_set.root, desk.directory)
-
-    assert done.stdout == "Failed oom\n", done.stderr
 
 
 def test_a_trained_job_is_scored_on_the_test_split(desk: Desk) -> None:

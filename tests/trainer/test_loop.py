@@ -4,53 +4,23 @@ from dataclasses import fields
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from tests.trainer.short_jobs import Splits, advance, fresh, scores, tensors_of, tiny_job
-from trainer.augment import mix, soft_targets
-from trainer.config import JobConfig, Value, job_config
+from trainer.config import Value, job_config
 from trainer.errors import Diverged
 from trainer.evaluate import predict, score
-from trainer.loop import Scored, predict_split, steps_in_epoch, steps_until, take_step, train
+from trainer.loop import Scored, predict_split, steps_in_epoch, steps_until, train
 from trainer.results import EpochResult, StepResult
 from trainer.schedules import rate
-from trainer.seeds import generator
 from trainer.state import TrainState, scored_model
 
 CONSTANT_RATE: Mapping[str, Value] = {"schedule": "linear", "schedule.floor": 1.0}
-PLAIN_SGD: Mapping[str, Value] = {  # the first step of it is minus the gradient
-    "optimizer": "sgd",
-    "optimizer.lr": 1.0,
-    "optimizer.momentum": 1e-9,
-    "optimizer.weight_decay": 0.0,
-    **CONSTANT_RATE,
-}
 VIT: Mapping[str, Value] = {"model": "vit", "model.dim": 32, "model.depth": 1}
-WHOLE_SPLIT = torch.arange(64)
 
 
 def weights(state: TrainState) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in state.model.parameters() if parameter.requires_grad]
-
-
-def steps_of(config: JobConfig, splits: Splits, indices: Tensor) -> list[Tensor]:
-    """Return by how much one training step changes each trainable parameter."""
-    state = fresh(config, splits)
-    before = weights(state)
-    take_step(state, config, splits.train, indices)
-    return [new - old for new, old in zip(weights(state), before, strict=True)]
-
-
-def gradients(state: TrainState, images: Tensor, targets: Tensor) -> list[Tensor]:
-    loss = F.cross_entropy(state.model(images), targets)
-    trainable = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
-    return list(torch.autograd.grad(loss, trainable))
-
-
-def whole_split(splits: Splits) -> tuple[Tensor, Tensor]:
-    pixels, labels = splits.train.take(WHOLE_SPLIT)
-    return splits.train.normalise(pixels), labels
 
 
 @pytest.mark.parametrize(
@@ -176,16 +146,6 @@ def test_the_schedule_spans_the_whole_job_whatever_the_rung(splits: Splits, unti
     assert last.lr == pytest.approx(0.3 * rate(config.schedule, (last.step - 0.5) / 8))
 
 
-def test_every_group_follows_the_schedule(splits: Splits) -> None:
-    config = tiny_job(splits.data_set, {"optimizer": "muon", "schedule": "linear"})
-    state = fresh(config, splits)
-
-    advance(state, config, splits, until=1.0)
-
-    groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
-    assert [group["lr"] / group["initial_lr"] for group in groups] == pytest.approx([1 - 3.5 / 8] * 3)
-
-
 def test_equal_jobs_give_equal_weights_and_leave_the_global_generator_alone(splits: Splits) -> None:
     settings: dict[str, Value] = {"augment.mixup": 0.4, "augment.flip": "random", "augment.crop_padding": 2}
     config = tiny_job(splits.data_set, settings)
@@ -222,123 +182,6 @@ def test_another_seed_gives_other_weights(splits: Splits) -> None:
     losses = [scores(advance(fresh(job, splits), job, splits, until=1.0))[0].val_loss for job in (one, other)]
 
     assert losses[0] != losses[1]
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_the_first_loss_is_that_of_the_fresh_model(splits: Splits, smoothing: float) -> None:
-    config = tiny_job(splits.data_set, {"training.batch_size": 64, "training.label_smoothing": smoothing})
-    images, labels = whole_split(splits)
-    logits = fresh(config, splits).model(images)
-
-    (result,) = scores(advance(fresh(config, splits), config, splits, until=1.0))
-
-    expected = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-    assert result.train_loss == pytest.approx(expected.item(), rel=1e-5)
-    assert result.train_accuracy == pytest.approx(score(logits.detach(), labels).accuracy)
-
-
-def test_a_step_is_minus_the_gradient_of_the_mean_loss(splits: Splits) -> None:
-    config = tiny_job(splits.data_set, {**VIT, **PLAIN_SGD, "training.label_smoothing": 0.1})
-    images, labels = whole_split(splits)
-
-    steps = steps_of(config, splits, WHOLE_SPLIT)
-
-    expected = gradients(fresh(config, splits), images, soft_targets(labels, 4, 0.1))
-    for step, gradient in zip(steps, expected, strict=True):
-        torch.testing.assert_close(step, -gradient, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "augment", [{"augment.mixup": 0.5}, {"augment.cutmix": 1.0}, {"augment.mixup": 0.5, "augment.cutmix": 1.0}]
-)
-def test_mixed_images_are_learnt_with_their_mixed_targets(splits: Splits, augment: dict[str, Value]) -> None:
-    config = tiny_job(splits.data_set, {**VIT, **PLAIN_SGD, **augment, "training.label_smoothing": 0.1})
-    pixels, labels = splits.train.take(WHOLE_SPLIT)
-    mixed, targets = mix(
-        pixels,
-        soft_targets(labels, 4, 0.1),
-        config.augment,
-        rng=generator(pixels.device, config.seed, "augment", 0),
-    )
-
-    steps = steps_of(config, splits, WHOLE_SPLIT)
-
-    assert ((targets > 0.1).sum(1) > 1).any()
-    expected = gradients(fresh(config, splits), splits.train.normalise(mixed), targets)
-    for step, gradient in zip(steps, expected, strict=True):
-        torch.testing.assert_close(step, -gradient, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("micro_batch", [1, 7, 16, 63])
-def test_portions_of_a_batch_add_up_to_its_gradient(splits: Splits, micro_batch: int) -> None:
-    settings = {**VIT, **PLAIN_SGD, "training.batch_size": 64}
-    whole = tiny_job(splits.data_set, settings)
-    parts = tiny_job(splits.data_set, {**settings, "runtime.micro_batch": micro_batch})
-
-    for one, other in zip(steps_of(whole, splits, WHOLE_SPLIT), steps_of(parts, splits, WHOLE_SPLIT), strict=True):
-        torch.testing.assert_close(other, one, rtol=0, atol=1e-5)
-
-
-def test_portions_of_a_batch_add_up_to_its_loss_and_accuracy(splits: Splits) -> None:
-    settings = {**VIT, "training.batch_size": 64}
-    whole = tiny_job(splits.data_set, settings)
-    parts = tiny_job(splits.data_set, {**settings, "runtime.micro_batch": 10})
-
-    one, other = (scores(advance(fresh(config, splits), config, splits, until=1.0))[0] for config in (whole, parts))
-
-    assert other.train_loss == pytest.approx(one.train_loss, rel=1e-5)
-    assert other.train_accuracy == one.train_accuracy
-
-
-def running_statistics(config: JobConfig, splits: Splits, indices: Tensor) -> list[Tensor]:
-    state = fresh(config, splits)
-    take_step(state, config, splits.train, indices)
-    norms = [module for module in state.model.modules() if isinstance(module, nn.BatchNorm2d)]
-    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "num_images"),
-    [
-        (32, 32),
-        pytest.param(
-            128,
-            64,
-        ),
-    ],
-)
-@pytest.mark.parametrize("model", ["resnet9", "fastnet"])
-def test_batch_norm_forgets_as_much_in_portions_as_in_the_whole_batch(
-    splits: Splits, model: str, batch_size: int, num_images: int
-) -> None:
-    settings: dict[str, Value] = {"model": model, "training.batch_size": batch_size}
-    settings["model.width"] = 4 if model == "resnet9" else 0.1
-    whole = tiny_job(splits.data_set, settings)
-    parts = tiny_job(splits.data_set, {**settings, "runtime.micro_batch": 8})
-    indices = torch.arange(8).repeat(num_images // 8)  # every portion has the same statistics
-
-    one, other = (running_statistics(config, splits, indices) for config in (whole, parts))
-
-    for expected, found in zip(one, other, strict=True):
-        torch.testing.assert_close(found, expected, rtol=0.1, atol=0.02)
-
-
-def test_a_gradient_is_clipped_to_its_largest_norm(splits: Splits) -> None:
-    config = tiny_job(splits.data_set, {**VIT, **PLAIN_SGD, "training.grad_clip": 1e-3})
-
-    steps = steps_of(config, splits, WHOLE_SPLIT)
-
-    assert torch.cat([step.flatten() for step in steps]).norm().item() == pytest.approx(1e-3, rel=1e-2)
-
-
-def test_a_gradient_below_the_largest_norm_is_left_alone(splits: Splits) -> None:
-    settings = {**VIT, **PLAIN_SGD}
-    free = tiny_job(splits.data_set, settings)
-    clipped = tiny_job(splits.data_set, {**settings, "training.grad_clip": 1e6})
-
-    pairs = zip(steps_of(free, splits, WHOLE_SPLIT), steps_of(clipped, splits, WHOLE_SPLIT), strict=True)
-
-    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_averaged_weights_are_scored_where_there_are_such(splits: Splits) -> None:
@@ -384,13 +227,13 @@ def test_a_split_no_larger_than_a_batch_is_one_step_an_epoch(splits: Splits, bat
 
 
 def test_a_loss_that_is_no_number_ends_the_job(splits: Splits) -> None:
-    config = tiny_job(splits.data_set, {"optimizer.lr": 1e38, **CONSTANT_RATE})
+    config = tiny_job(splits.data_set, {"optimizer.lr": 1e36, **CONSTANT_RATE})
 
     with pytest.raises(Diverged) as caught:
         advance(fresh(config, splits), config, splits)
 
     assert re.fullmatch(
-        r"The loss became (nan|inf) in epoch 1, step [234] \(lr 1e\+38\)\. "
+        r"The loss became (nan|inf) in epoch 1, step [234] \(lr 1e\+36\)\. "
         r"Narrow `optimizer\.lr` if this is frequent\.",
         str(caught.value),
     )
@@ -409,7 +252,7 @@ def test_the_epoch_of_a_broken_loss_is_counted_from_one(splits: Splits) -> None:
 
 
 def test_a_validation_loss_that_is_no_number_ends_the_job(splits: Splits) -> None:
-    settings: dict[str, Value] = {"optimizer.lr": 1e38, "training.batch_size": 64, **CONSTANT_RATE}
+    settings: dict[str, Value] = {"optimizer.lr": 1e36, "training.batch_size": 64, **CONSTANT_RATE}
     config = tiny_job(splits.data_set, settings)
 
     with pytest.raises(Diverged, match=r"^The validation loss became (nan|inf) at epoch 1\.$"):
