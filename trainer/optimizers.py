@@ -11,9 +11,11 @@ from torch import nn
 
 from trainer import settings as config
 from trainer.libraries import import_timm
+from trainer.models.fastnet import BIAS_RATE, FastNet
 from trainer.muon import Muon
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
+Group = dict[str, Any]  # parameters with the options that hold for them
 
 
 def build_optimizers(settings: config.Optimizer, model: nn.Module, *, precision: torch.dtype) -> Optimizers:
@@ -27,7 +29,8 @@ def build_optimizers(settings: config.Optimizer, model: nn.Module, *, precision:
     match settings:
         case config.Sgd(lr=lr, momentum=momentum, weight_decay=decay):
             name = "sgd" if momentum else "momentum"  # timm's `momentum` is plain: Nesterov's needs some
-            built: Optimizers = (_from_timm(name, model, lr=lr, weight_decay=decay, momentum=momentum),)
+            sgd = _from_timm(name, model, lr=lr, weight_decay=decay, momentum=momentum)
+            built: Optimizers = (_with_own_rates(sgd, model),)
         case config.Adam(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
             built = (_from_timm("adam", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
         case config.AdamW(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
@@ -43,7 +46,7 @@ def build_optimizers(settings: config.Optimizer, model: nn.Module, *, precision:
     return built
 
 
-def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> list[Group]:
     """Return the parameter groups of several optimizers in order."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
@@ -52,6 +55,24 @@ def _from_timm(name: str, model: nn.Module, **options: Any) -> torch.optim.Optim
     """Ask timm's factory, which leaves biases and norms without weight decay; its SGD is Nesterov's."""
     optimizer: torch.optim.Optimizer = import_timm().optim.create_optimizer_v2(model, opt=name, **options)
     return optimizer
+
+
+def _with_own_rates(sgd: torch.optim.Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    """Put the parameters that their model wants trained faster into groups of their own.
+
+    Their weight decay, which PyTorch multiplies by the rate, stays what it was in a step.
+    """
+    apart = {id(parameter) for parameter in model.biases()} if isinstance(model, FastNet) else set()
+    usual: list[Group] = []
+    faster: list[Group] = []
+    for group in sgd.param_groups:
+        plain = [p for p in group["params"] if id(p) not in apart]
+        scaled = [p for p in group["params"] if id(p) in apart]
+        rates = {"lr": BIAS_RATE * group["lr"], "weight_decay": group["weight_decay"] / BIAS_RATE}
+        usual += [group | {"params": plain}] if plain else []
+        faster += [group | rates | {"params": scaled}] if scaled else []
+    sgd.param_groups = usual + faster
+    return sgd
 
 
 def _muon_with_sgd(settings: config.Muon, model: nn.Module, precision: torch.dtype) -> Optimizers:
@@ -70,4 +91,4 @@ def _muon_with_sgd(settings: config.Muon, model: nn.Module, precision: torch.dty
     sgd = torch.optim.SGD(groups, momentum=settings.sgd_momentum, nesterov=settings.sgd_momentum > 0)
     has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     muon = Muon(matrices, lr=settings.lr, momentum=settings.momentum, project=has_batch_norm, dtype=precision)
-    return sgd, muon
+    return muon, _with_own_rates(sgd, model)

@@ -121,8 +121,8 @@ class Muon:
 
     lr: float = number(0.24, POSITIVE)  # of the filters, each kept at norm 1 per row
     momentum: float = number(0.6, BELOW_ONE)
-    sgd_lr: float = number(0.05, POSITIVE)  # of biases and norms
-    head_lr: float = number(0.67, POSITIVE)  # of the last layer
+    sgd_lr: float = number(0.05, POSITIVE)  # of biases and norms; those of the fast net get 64 times as much
+    head_lr: float = number(0.5, POSITIVE)  # of the last layer
     sgd_momentum: float = number(0.85, BELOW_ONE)
     weight_decay: float = number(2e-3, NOT_NEGATIVE)  # of the SGD part, times its rate
 

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from tests.trainer.short_jobs import Splits
 from trainer.models import initialise_from_data
-from trainer.models.fastnet import PATCH, SAMPLE, WHITENING_EPS, FastNet
+from trainer.models.fastnet import HEAD_SHARE, PATCH, SAMPLE, WHITENING_EPS, FastNet
 
 
 def net(*, channels: int = 3, width: float = 0.1) -> FastNet:
@@ -119,8 +119,8 @@ def test_a_filter_begins_by_passing_its_input_on() -> None:
     torch.testing.assert_close(first(features)[:, :24], features)
 
 
-def test_the_head_begins_with_weights_of_unit_deviation() -> None:
-    assert net(width=1.0).head.weight.std().item() == pytest.approx(1)
+def test_the_head_begins_with_logits_near_nothing() -> None:
+    assert net(width=1.0).head.weight.std().item() * HEAD_SHARE == pytest.approx(1 / 256)
 
 
 @pytest.mark.parametrize(("width", "channels"), [(0.1, 8), (0.5, 32), (1.0, 64), (2.0, 128)])

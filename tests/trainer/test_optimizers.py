@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tests.trainer.short_jobs import MODELS
 from trainer.config import VARIANTS, Value, job_config
 from trainer.models import build_model
+from trainer.models.fastnet import BIAS_RATE
 from trainer.optimizers import Optimizers, build_optimizers, groups_of
 
 each_optimizer = pytest.mark.parametrize("name", list(VARIANTS["optimizer"]))
@@ -83,7 +84,7 @@ def test_muon_takes_hidden_matrices_and_they_do_not_decay(model_name: str) -> No
     model = small_model(model_name)
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
-    _, muon = build("muon", model)
+    muon, _ = build("muon", model)
 
     assert {id(p) for p in muon.param_groups[0]["params"]} == {
         id(layer.weight) for layer in layers[:-1] if layer.weight.requires_grad
@@ -100,12 +101,28 @@ def test_beside_muon_the_head_and_the_rest_have_rates_of_their_own() -> None:
         "optimizer.weight_decay": 0.006,
     }
 
-    rest, head, muon = groups_of(build("muon", model, settings))
+    muon, rest, head = groups_of(build("muon", model, settings))
 
     assert [id(p) for p in head["params"]] == [id(p) for p in model.head.parameters()]  # type: ignore[union-attr]
     assert all(p.ndim == 1 for p in rest["params"])
     assert (rest["lr"], head["lr"], muon["lr"]) == (0.03, 0.5, 0.2)
     assert [group["lr"] * group["weight_decay"] for group in (rest, head)] == pytest.approx([0.006, 0.006])
+
+
+@pytest.mark.parametrize(("name", "rate"), [("sgd", 0.2), ("muon", 0.03)])
+def test_biases_of_the_fast_net_learn_faster_and_decay_as_others(name: str, rate: float) -> None:
+    model = small_model("fastnet")
+    settings: dict[str, Value] = {"optimizer.lr": 0.2, "optimizer.weight_decay": DECAY}
+    if name == "muon":
+        settings["optimizer.sgd_lr"] = rate
+
+    groups = groups_of(build(name, model, settings))
+
+    (biases,) = (group for group in groups if group["lr"] == BIAS_RATE * rate)
+    expected = {id(p) for key, p in model.named_parameters() if key.endswith("bias") and p.requires_grad}
+    assert {id(p) for p in biases["params"]} == expected
+    assert groups[0]["lr"] == 0.2, "the first group has the rate that is shown"
+    assert biases["lr"] * biases["weight_decay"] == pytest.approx(DECAY if name == "muon" else 0.0)
 
 
 @each_optimizer

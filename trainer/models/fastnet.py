@@ -13,6 +13,8 @@ from torch import Tensor, nn
 PATCH = 2  # pixels; side of the whitening filters
 SMALLEST_SIDE = 3  # pixels; a block halves the image and leaves it be below this
 WHITENING_EPS = 5e-4
+HEAD_SHARE = 1 / 9  # of the last layer's output that is a logit; keeps its rate near those of the filters
+BIAS_RATE = 64.0  # times the other rates under SGD: behind so small a head, gradients are small
 SAMPLE = 5000  # images that the covariance is taken from
 
 
@@ -30,7 +32,7 @@ class FastNet(nn.Module):
         )
         self.head = nn.Linear(third, num_classes, bias=False)
         with torch.no_grad():
-            self.head.weight /= self.head.weight.std()
+            self.head.weight /= HEAD_SHARE * third * self.head.weight.std()
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, C, H, W) normalised images to (N, K) logits."""
@@ -38,8 +40,12 @@ class FastNet(nn.Module):
         for block in self.blocks:
             features = block(features)
         features = features.amax(dim=(2, 3))
-        logits: Tensor = self.head(features / features.shape[1])
+        logits: Tensor = HEAD_SHARE * self.head(features)
         return logits
+
+    def biases(self) -> list[nn.Parameter]:
+        """Return the parameters whose rates under SGD are `BIAS_RATE` times those of the others."""
+        return [parameter for name, parameter in self.named_parameters() if name.endswith("bias")]
 
 
 class _Block(nn.Module):
