@@ -26,7 +26,7 @@ def print_summary(outcome: Outcome, request: Request) -> None:
     screen.print()
     if outcome.trials:
         table = leaderboard(outcome.trials, request.space.objective.metric)
-        screen.print(drawn(table[SHORT_COLUMNS].head(ROWS)))
+        screen.print(drawn(table[short_columns(request.space.objective.metric)].head(ROWS)))
     if outcome.winner is not None:
         screen.print(f"\n[bold]Best: trial {run_name(outcome.winner)}[/bold]")
         for path, value in changed_settings(outcome.winner.config).items():
@@ -62,6 +62,15 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
     return {p: v for p, v in flat(config).items() if not p.startswith(hidden) and v not in (0, "none")}
 
 
+def short_columns(objective: str) -> list[str]:
+    """Return the columns of the short table; what decided is among them."""
+    name = objective.replace("/", "_")
+    if name in SHORT_COLUMNS:
+        return SHORT_COLUMNS
+    place = SHORT_COLUMNS.index("val_accuracy")
+    return [*SHORT_COLUMNS[:place], name, *SHORT_COLUMNS[place:]]
+
+
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     test = outcome.test
     share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
@@ -75,6 +84,8 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     lines.append(
         f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
     )
+    if outcome.is_finished and len(outcome.trials) < request.max_trials:
+        lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: no other would have come far.")
     if outcome.num_not_uploaded:
         lines.append(
             f"{outcome.num_not_uploaded} looks could not be shown to the tracking store; "

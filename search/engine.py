@@ -163,7 +163,8 @@ class Engine:
 
     def _end_all(self) -> None:
         """Prune what waits and what runs, and kill its workers: the search is over."""
-        out_of_time = self.deadline is not None and time.monotonic() >= self.deadline
+        has_begun_all = len(self.book.trials) >= self.max_trials
+        out_of_time = self.deadline is not None and (not has_begun_all or time.monotonic() >= self.deadline)
         for trial in list(self.book.trials):
             if not trial.state.is_over:
                 self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")

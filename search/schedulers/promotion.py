@@ -2,7 +2,8 @@
 
 Source: Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, Algorithm 2. We
 deviate at the end: when no new trial may start, each rung sends at least its best one on, so that every search
-trains something to the last rung; and with a time limit the best one goes on while there is time to finish it.
+trains something to the last rung; and with a time limit the best one goes on while there is time to finish it, and
+nothing begins that would be cut off before its rung.
 """
 
 import math
@@ -15,6 +16,7 @@ from search.schedulers.base import Action, Finish, Resume, Situation, Start, Sto
 from search.trials import State, Trial, readings
 
 MARGIN = 1.1  # times the estimate that is kept free for the last stretch of the best trial
+HOPE = 1.2  # times the time left that a stretch may seem to need; estimates err
 MARGIN_SECONDS = 5.0  # and this much on top, for starting and the evaluation on the test split
 
 
@@ -48,17 +50,23 @@ class Promotion:
             scores = scores_at(rung, situation.trials, self.objective)
             num_best = max(len(scores) // self.eta, at_least if scores else 0)
             for number in sorted(scores, key=lambda n: (-scores[n], n))[:num_best]:
-                if _waits_at(rung, situation.trials[number]):
+                trial = situation.trials[number]
+                if _waits_at(rung, trial) and _fits(trial.seconds_until(following), situation):
                     return Resume(number, following)
         return None
 
     def _start(self, situation: Situation) -> Action | None:
-        if len(situation.trials) < situation.max_trials:
+        firsts = [trial.results[0] for trial in situation.trials if trial.results]
+        needed = median(first.epoch_seconds + first.eval_seconds for first in firsts) if firsts else None
+        if len(situation.trials) < situation.max_trials and _fits(needed, situation):
             return Start(self.rungs[0])
         return None
 
     def _last(self, situation: Situation) -> Action:
-        """Wait for what runs; then send the best of each rung on, unless one of its rung is there already."""
+        """Wait for what runs; then send the best of each rung on, unless one of its rung is there already.
+
+        With a time limit that is meant for whoever fits into what is left of it.
+        """
         if any(trial.state is State.RUNNING for trial in situation.trials):
             return Wait()
         return self._promotion(situation, at_least=1) or Finish()
@@ -73,8 +81,11 @@ class Promotion:
             return None
         if best.state is State.RUNNING:
             return Wait()
+        following = next(rung for rung in self.rungs if rung > best.epoch)
+        if not _fits(best.seconds_until(following), situation):
+            return None  # too late for it, not for shorter stretches
         if situation.has_free_slot:
-            return Resume(best.number, next(rung for rung in self.rungs if rung > best.epoch))
+            return Resume(best.number, following)
         running = [t for t in situation.trials if t.state is State.RUNNING]
         if not running:
             return Wait()  # the last worker is about to leave
@@ -122,6 +133,11 @@ def _median_gain(lower: float, upper: float, trials: Sequence[Trial], objective:
     after = scores_at(upper, trials, objective)
     gains = [after[number] - before[number] for number in after if number in before]
     return max(0.0, median(gains)) if gains else 0.0
+
+
+def _fits(seconds: float | None, situation: Situation) -> bool:
+    """Say whether a stretch of training may end before the time does; one of unknown length may."""
+    return seconds is None or situation.seconds_left is None or seconds <= HOPE * situation.seconds_left
 
 
 def _waits_at(rung: float, trial: Trial) -> bool:

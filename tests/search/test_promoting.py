@@ -304,3 +304,37 @@ def test_a_trial_that_was_pruned_before_does_not_take_the_slot_from_the_best() -
     pruned = trial_at(0, {1.0: 0.9}, ended=State.PRUNED)
 
     assert _decide(pruned, trial_at(1, {1.0: 0.6}), seconds_left=JUST) == Resume(1, 3.0)
+
+
+# What would be cut off does not begin; a stretch that may seem to need a fifth more than there is gets its chance
+
+
+@pytest.mark.parametrize(("seconds_left", "expected"), [(4.0, Start(1.0)), (3.4, Start(1.0)), (3.3, Finish())])
+def test_a_trial_begins_if_the_first_stretches_of_others_would_have_fitted(
+    seconds_left: float, expected: Action
+) -> None:
+    complete = trial_at(0, {1.0: 0.8, 3.0: 0.8, 9.0: 0.8}, ended=State.COMPLETE, seconds=4.0)
+    failed = trial_at(1, {}, ended=State.FAILED)
+
+    assert _decide(complete, failed, seconds_left=seconds_left) == expected
+
+
+def test_a_promotion_that_would_be_cut_off_is_left_out_for_one_that_fits() -> None:
+    complete = trial_at(0, {1.0: 0.9, 3.0: 0.9, 9.0: 0.9}, ended=State.COMPLETE)
+    slow, quick = trial_at(1, {1.0: 0.6}, seconds=30.0), trial_at(2, {1.0: 0.5})
+    others = [trial_at(number, {1.0: 0.1}) for number in range(3, 9)]
+
+    assert _decide(complete, slow, quick, *others, max_trials=9, seconds_left=20.0) == Resume(2, 3.0)
+    assert _decide(complete, slow, quick, *others, max_trials=9, seconds_left=200.0) == Resume(1, 3.0)
+
+
+def test_what_runs_is_waited_for_though_nothing_else_fits() -> None:
+    complete = trial_at(0, {1.0: 0.9, 3.0: 0.9, 9.0: 0.9}, ended=State.COMPLETE, seconds=9.0)
+    running = trial_at(1, {1.0: 0.5}, seconds=9.0, going_to=3.0)
+
+    assert _decide(complete, running, seconds_left=1.0) == Wait()
+
+
+def test_the_best_goes_on_though_it_may_not_come_to_its_end() -> None:
+    assert _decide(trial_at(0, {1.0: 0.6}), max_trials=1, seconds_left=2.0) == Resume(0, 3.0)
+    assert _decide(trial_at(0, {1.0: 0.6}), max_trials=1, seconds_left=1.5) == Finish()
