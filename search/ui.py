@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from search.storage import hide_password
 from search.tracking.environment import SWITCHES
 
 HOST = "127.0.0.1"
+STORAGE = "AUTOCLF_DASHBOARD_STORAGE"  # names the dashboard's database
 START_SECONDS = 90.0  # that a server may take; MLflow's first start on a busy machine takes long
 STOP_SECONDS = 10.0
 
@@ -36,16 +37,18 @@ def serve(
     for port, option in ((mlflow_port, "--mlflow-port"), (dashboard_port, "--dashboard-port")):
         _check_free(port, option)
     commands = {
-        "Optuna dashboard": (dashboard_port, _dashboard(study_url, dashboard_port)),
-        "MLflow": (mlflow_port, _mlflow(tracking_uri, artifacts, mlflow_port)),
+        "Optuna dashboard": (dashboard_port, _dashboard(dashboard_port)),
+        "MLflow": (mlflow_port, _mlflow(artifacts, mlflow_port)),
     }
+    # Addresses may hold passwords: everybody can read a command line, an environment only its owner.
+    addresses = {"MLFLOW_BACKEND_STORE_URI": tracking_uri, STORAGE: study_url}
     if tracking_uri.startswith("http"):
         del commands["MLflow"]
         say(f"MLflow            {hide_password(tracking_uri)}")
     started: list[subprocess.Popen[bytes]] = []
     try:
         for name, (port, command) in commands.items():
-            started.append(_start(command))
+            started.append(_start(command, addresses))
             _wait_until_open(port, started[-1], name)
             say(f"{name:17} http://{HOST}:{port}")
         say("Ctrl-C stops both.")
@@ -57,18 +60,18 @@ def serve(
         _stop(started)
 
 
-def _mlflow(tracking_uri: str, artifacts: Path, port: int) -> Sequence[str]:
+def _mlflow(artifacts: Path, port: int) -> Sequence[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    return [*command, "--backend-store-uri", tracking_uri, "--default-artifact-root", artifacts.as_uri()]
+    return [*command, "--default-artifact-root", artifacts.as_uri()]
 
 
-def _dashboard(study_url: str, port: int) -> Sequence[str]:
-    return [sys.executable, "-m", "search.dashboard", study_url, HOST, str(port)]
+def _dashboard(port: int) -> Sequence[str]:
+    return [sys.executable, "-m", "search.dashboard", HOST, str(port)]
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], addresses: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a server in a process group of its own, so that Ctrl-C reaches it through us alone."""
-    environment = {**SWITCHES, **os.environ}
+    environment = {**SWITCHES, **os.environ, **addresses}
     quiet = subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603  -- our own commands
         command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True

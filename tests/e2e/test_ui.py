@@ -22,6 +22,7 @@ def test_ui_serves_both_pages_until_it_is_interrupted(desk: Desk) -> None:
 
         pages = [urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).status for port in ports]
         children = _children(process.pid)
+        commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
         process.send_signal(signal.SIGINT)
         code = process.wait(30)
 
@@ -29,6 +30,7 @@ def test_ui_serves_both_pages_until_it_is_interrupted(desk: Desk) -> None:
     assert pages == [200, 200]
     assert code == 0
     assert children
+    assert not any("sqlite" in command for command in commands), "an address may hold a password"
     assert all(wait_until_gone(child, seconds=10) for child in children)
 
 
