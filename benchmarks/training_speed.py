@@ -1,16 +1,16 @@
 """`make bench`: our training loop against the tutorials' on the same network, and against what the processor can do.
 
-    python -m benchmarks.training_speed [--steps 6] [--compare-accuracy]
+    python -m benchmarks.training_speed [--steps 8] [--compare-accuracy]
 
 Prints images per second of both loops on ResNet-18 in one run, their ratio, and for ResNet-18 and the fast net the
-share of the attainable matrix rate (2048 x 2048) that the training steps reach. With `--compare-accuracy` both loops
-also train the same network for the same epochs on the same images, for three seeds.
+share of the attainable matrix rate (2048 x 2048) that training reaches. Ours is measured as a search runs it: a job in
+a worker process, with the portions that were measured before. With `--compare-accuracy` both loops also train the
+same network for the same epochs on the same images, for three seeds.
 """
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,28 +19,31 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from autoclf.options import user_cache
 from benchmarks.tutorial_loop import BATCH, accuracy, train_epochs
-from search.plan import num_cores
+from search.executors.local import LocalExecutor
+from search.plan import num_cores, run_alone
 from trainer.batches import Images, load_images
+from trainer.checkpoints import load_checkpoint
 from trainer.config import JobConfig, job_config
 from trainer.data import DataSet, open_split, prepare
 from trainer.devices import DTYPES, fastest_precision, matmul_rate
-from trainer.loop import Scored, take_step, train
-from trainer.measure import measure
+from trainer.loop import Scored, steps_in_epoch, train
 from trainer.models import build_model
-from trainer.orders import MeasureOrder
+from trainer.orders import MeasureOrder, TrainOrder
+from trainer.results import Measured, Reached
 from trainer.state import begin
 
 SEEDS = (0, 1, 2)
 FEW_IMAGES = 4096  # of the comparison of accuracies
 FEW_VAL_IMAGES = 2000
 FEW_EPOCHS = 4
+ROUNDS = 2  # of both loops by turns; the best of each counts
 RATE_SIZE = 2048  # rows of the matrices whose product sets the attainable rate
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=6, help="timed steps of each loop")
+    parser.add_argument("--steps", type=int, default=8, help="timed steps of each loop")
     parser.add_argument("--compare-accuracy", action="store_true", help="train both to an accuracy, too")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     options = parser.parse_args()
@@ -50,16 +53,22 @@ def main() -> None:
     precision = fastest_precision(torch.device("cpu"))
     attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE, repeats=4)
     print(f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable")
-    for name in ("fastnet", "resnet18"):
-        config = _planned(_config(name, data_set), data_set)
-        rate = _our_rate(config, data_set, images, options.steps)
-        share = rate * _gflop_per_image(config, data_set) / attainable
-        print(f"{name}: {rate:.0f} images/s, {100 * share:.0f} % of the attainable rate "
-              f"(portions of {config.runtime.micro_batch})")  # fmt: skip
-    tutorial = _tutorial_rate(data_set, images, options.steps)
-    print(f"resnet18 in the tutorials' loop: {tutorial:.0f} images/s; ours is {rate / tutorial:.2f} times as fast")
+    fastnet, resnet = (_planned(_config(name, data_set), data_set) for name in ("fastnet", "resnet18"))
+    _print_share("fastnet", _our_rate(fastnet, data_set, options.steps), fastnet, data_set, attainable)
+    ours, tutorial = 0.0, 0.0
+    for _ in range(ROUNDS):
+        ours = max(ours, _our_rate(resnet, data_set, options.steps))
+        tutorial = max(tutorial, _tutorial_rate(data_set, images, options.steps))
+    _print_share("resnet18", ours, resnet, data_set, attainable)
+    print(f"resnet18 in the tutorials' loop: {tutorial:.1f} images/s; ours is {ours / tutorial:.2f} times as fast")
     if options.compare_accuracy:
-        _compare_accuracy(config, data_set, images)
+        _compare_accuracy(resnet, data_set, images)
+
+
+def _print_share(name: str, rate: float, config: JobConfig, data_set: DataSet, attainable: float) -> None:
+    share = rate * _gflop_per_image(config, data_set) / attainable
+    portion = config.runtime.micro_batch
+    print(f"{name}: {rate:.1f} images/s, {100 * share:.0f} % of the attainable rate (portions of {portion})")
 
 
 def _config(model: str, data_set: DataSet) -> JobConfig:
@@ -83,7 +92,8 @@ def _planned(config: JobConfig, data_set: DataSet) -> JobConfig:
     order = MeasureOrder(
         configs=(config,), data_root=data_set.root, device="cpu", num_cores=num_cores(), threads=num_cores()
     )
-    found = measure(order)
+    found = run_alone(LocalExecutor(1), order)
+    assert isinstance(found, Measured), found
     (portion,) = found.micro_batches.values()
     runtime = replace(
         config.runtime,
@@ -94,11 +104,16 @@ def _planned(config: JobConfig, data_set: DataSet) -> JobConfig:
     return replace(config, runtime=runtime)
 
 
-def _our_rate(config: JobConfig, data_set: DataSet, images: Images, steps: int) -> float:
-    state = begin(config, data_set, images)
-    indices = torch.arange(BATCH)
-    take_step(state, config, images, indices)
-    return BATCH / min(_timed(lambda: take_step(state, config, images, indices)) for _ in range(steps))
+def _our_rate(config: JobConfig, data_set: DataSet, steps: int) -> float:
+    """Return the rate of training steps, augmentation included, of a job in a worker process."""
+    until = steps / steps_in_epoch(config, data_set.num_train)
+    with tempfile.TemporaryDirectory() as place:
+        order = TrainOrder(config=config, data_root=data_set.root, directory=Path(place), until=until)
+        last = run_alone(LocalExecutor(1), order)
+        assert isinstance(last, Reached), last
+        left = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=torch.device("cpu"))
+    assert left is not None
+    return float(left["history"][-1]["images_per_second"])
 
 
 def _tutorial_rate(data_set: DataSet, images: Images, steps: int) -> float:
@@ -151,12 +166,6 @@ def _tutorial_accuracy(config: JobConfig, data_set: DataSet, images: Images, val
     for _ in train_epochs(model, images, epochs=FEW_EPOCHS, lr=config.optimizer.lr):
         pass
     return accuracy(model, val)
-
-
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
