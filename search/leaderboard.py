@@ -13,6 +13,7 @@ COLUMNS = {
     "trial": "trial",
     "state": "state",
     "val_accuracy": "val accuracy",
+    "val_top5_accuracy": "val top-5",
     "val_loss": "val loss",
     "epochs": "epochs",
     "model": "model",
@@ -66,6 +67,7 @@ def _row(trial: Trial) -> dict[str, object]:
         "trial": trial.number,
         "state": trial.state.value,
         "val_accuracy": last.val_accuracy if last else None,
+        "val_top5_accuracy": last.val_top5_accuracy if last else None,
         "val_loss": last.val_loss if last else None,
         "epochs": last.epoch if last else 0.0,
         "model": variant_name("model", trial.config.model),
@@ -80,7 +82,7 @@ def _row(trial: Trial) -> dict[str, object]:
 
 def _format(name: str) -> Callable[[Any], str]:
     """Return how the values of a column are written."""
-    if name == "val_accuracy":
+    if name in ("val_accuracy", "val_top5_accuracy"):
         return lambda value: "" if pd.isna(value) else f"{100 * value:.2f} %"
     if name == "val_loss":
         return lambda value: "" if pd.isna(value) else f"{value:.4f}"

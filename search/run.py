@@ -33,6 +33,7 @@ from trainer.config import JobConfig
 from trainer.data import DataSet, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
 
+SECONDS_BETWEEN_DECODING_NOTICES = 0.5
 UPLOAD_SECONDS = 120.0  # that the tracking store gets at the end to show what is due
 
 
@@ -123,8 +124,21 @@ def prepare_data(request: Request, watch: Watch) -> DataSet:
         val_fraction=spec.val_fraction,
         test_fraction=spec.test_fraction,
         seed=spec.seed,
-        on_progress=lambda done, total: watch(Notice(kind="decoding", values={"done": done, "total": total})),
+        on_progress=_decoding(watch),
     )
+
+
+def _decoding(watch: Watch) -> Callable[[int, int], None]:
+    """Return what tells of decoded images, often enough for whoever watches."""
+    told_at = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_at
+        if done == total or time.monotonic() - told_at > SECONDS_BETWEEN_DECODING_NOTICES:
+            told_at = time.monotonic()
+            watch(Notice(kind="decoding", values={"done": done, "total": total}))
+
+    return tell
 
 
 def _remember(study: Study, request: Request) -> None:

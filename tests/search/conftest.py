@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from optuna.storages import RDBStorage
-from search_samples import NAME, Ground, open_study
+from search_samples import NAME, Ground, Scene, Stage, open_study
 
 from search.request import Request
 from search.storage import open_storage
@@ -58,3 +58,13 @@ def asked(small_space: SearchSpace, tmp_path: Path) -> Request:
         data_dir=tmp_path,
         cache=tmp_path,
     )
+
+
+@pytest.fixture
+def stage(ground: Ground, small_space: SearchSpace) -> Stage:
+    """A scene in a store of its own."""
+
+    def make(**options: object) -> Scene:
+        return Scene(ground=ground, space=small_space, **options)  # type: ignore[arg-type]
+
+    return make

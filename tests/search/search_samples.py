@@ -219,3 +219,21 @@ class Scene:
 
 def states(items: list[Trial]) -> Counter[State]:
     return Counter(trial.state for trial in items)
+
+
+Stage = Callable[..., Scene]
+ENDS = ("complete", "pruned", "failed")
+
+
+def assert_over(scene: Scene, num_trials: int) -> None:
+    """Check that every trial ended, once, in every book."""
+    assert [trial.number for trial in scene.trials] == list(range(num_trials))
+    assert all(trial.state.is_over for trial in scene.trials)
+    assert sorted(number for kind in ENDS for number in scene.numbers(kind)) == list(range(num_trials))
+    for number in range(num_trials):
+        assert [record["kind"] for record in scene.records(number)].count("ended") == 1
+    assert not [trial for trial in scene.book.study.trials() if not trial.state.is_finished()]
+    assert scene.tape.trials == scene.trials
+
+
+# A whole search

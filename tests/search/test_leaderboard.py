@@ -77,6 +77,7 @@ def test_a_row_tells_what_the_trial_is_and_did() -> None:
         "trial": 4,
         "state": "paused",
         "val_accuracy": 0.75,
+        "val_top5_accuracy": 0.75,
         "val_loss": 0.4,
         "epochs": 3.0,
         "model": "vit",
@@ -96,6 +97,7 @@ def test_a_row_tells_what_the_trial_is_and_did() -> None:
         ("val_accuracy", 1.0, "100.00 %"),
         ("val_accuracy", None, ""),
         ("val_accuracy", float("nan"), ""),
+        ("val_top5_accuracy", 0.98765, "98.77 %"),
         ("val_loss", 0.123456, "0.1235"),
         ("val_loss", None, ""),
         ("lr", 0.0012345, "0.00123"),
@@ -125,7 +127,7 @@ def test_a_table_in_markdown_has_a_line_a_trial() -> None:
 
     assert lines[0].startswith("| rank | trial | state | val accuracy |")
     assert set(lines[1]) == set("| -")
-    assert lines[2].startswith("| 1 | 1 | paused | 60.00 % | 1.0000 | 1 | fastnet | sgd | 0.1 | 128 | 7 |")
+    assert lines[2].startswith("| 1 | 1 | paused | 60.00 % | 60.00 % | 1.0000 | 1 | fastnet | sgd | 0.1 | 128 | 7 |")
     assert len(lines) == 4
 
 
@@ -140,7 +142,7 @@ def test_without_trials_there_is_an_empty_table() -> None:
 def test_a_table_of_trials_without_results_can_be_written() -> None:
     lines = to_markdown(leaderboard([new_trial(0), new_trial(1)], METRIC)).splitlines()
 
-    assert lines[2].startswith("| 1 | 0 | paused |  |  | 0 |")
+    assert lines[2].startswith("| 1 | 0 | paused |  |  |  | 0 |")
 
 
 def test_the_name_of_a_run_tells_its_number_model_and_optimizer() -> None:

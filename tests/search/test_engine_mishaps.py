@@ -1,0 +1,144 @@
+"""The driver, when something goes wrong with a trial."""
+
+import math
+
+import pytest
+from search_samples import (
+    CRASHED,
+    KILLED,
+    Stage,
+    assert_over,
+    learns,
+    states,
+    with_mishaps,
+)
+
+from search.book import best_of
+from search.executors.scripted import Death, Failure, Script, reading
+from search.trials import State
+from trainer.config import JobConfig
+
+
+def _unsound(number: int, config: JobConfig) -> Script:
+    """Trial 1 loses its loss at the second epoch."""
+    results = list(learns(number, config).results)
+    if number == 1:
+        results[1] = reading(2.0, val_accuracy=0.1, val_loss=math.nan, seconds=1.0)
+    return Script(results=tuple(results))
+
+
+def test_an_unsound_result_fails_its_trial_and_is_not_kept(stage: Stage) -> None:
+    scene = stage(max_trials=2, scripts=_unsound)  # trial 1 is the better one, and goes on
+
+    assert scene.run()
+
+    failed, other = scene.trials[1], scene.trials[0]
+    assert (failed.state, failed.reason) == (State.FAILED, "nan_loss")
+    assert [result.epoch for result in failed.results] == [1.0]
+    assert other.state is State.COMPLETE
+    assert_over(scene, 2)
+
+
+def test_the_worker_of_an_unsound_result_makes_room_at_once(stage: Stage) -> None:
+    def script(number: int, config: JobConfig) -> Script:
+        results = list(learns(number, config).results)
+        if number == 1:
+            results[3] = reading(4.0, val_accuracy=0.1, val_loss=math.nan, seconds=1.0)
+        return Script(results=tuple(results))
+
+    scene = stage(max_trials=2, scripts=script, num_slots=1)
+
+    assert scene.run()
+
+    assert scene.trials[1].reason == "nan_loss"
+    assert scene.executor.now == pytest.approx(9 + 4, abs=0.5)  # epochs of a second each
+
+
+def test_a_nan_at_the_first_epoch_fails_its_trial(stage: Stage) -> None:
+    spoilt = (reading(1.0, val_accuracy=0.1, val_loss=math.nan, seconds=1.0),)
+    scene = stage(
+        max_trials=3,
+        scripts=lambda number, config: Script(results=spoilt) if number == 1 else learns(number, config),
+    )
+
+    assert scene.run()
+
+    assert (scene.trials[1].state, scene.trials[1].reason) == (State.FAILED, "nan_loss")
+    assert scene.trials[1].results == ()
+    assert "nan" in scene.trials[1].message
+    assert_over(scene, 3)
+
+
+@pytest.mark.parametrize("accuracy", [1.5, -0.1, math.inf])
+def test_an_impossible_accuracy_fails_its_trial(stage: Stage, accuracy: float) -> None:
+    results = (reading(1.0, val_accuracy=accuracy, val_loss=1.0, seconds=1.0),)
+    scene = stage(max_trials=1, scripts=lambda _number, _config: Script(results=results))
+
+    assert scene.run()
+
+    assert (scene.trials[0].state, scene.trials[0].reason) == (State.FAILED, "nan_loss")
+
+
+def test_a_worker_that_was_killed_is_tried_again_from_its_checkpoint(stage: Stage) -> None:
+    scene = stage(max_trials=1, scripts=with_mishaps({0: (Death(5.0, KILLED),)}))
+
+    assert scene.run()
+
+    trial = scene.trials[0]
+    assert (trial.state, trial.deaths) == (State.COMPLETE, 1)
+    assert [n.values["epoch"] for n in scene.notices if n.kind == "started"] == [0.0, 1.0, 3.0, 3.0]
+    assert [r.epoch for r in trial.results] == [float(epoch) for epoch in range(1, 10)]
+    assert_over(scene, 1)
+
+
+@pytest.mark.parametrize("code", [KILLED, 143])
+def test_a_worker_that_was_killed_twice_fails_its_trial(stage: Stage, code: int) -> None:
+    scene = stage(max_trials=2, scripts=with_mishaps({0: (Death(0.5, code), Death(0.5, code))}))
+
+    assert scene.run()
+
+    assert (scene.trials[0].state, scene.trials[0].reason) == (State.FAILED, f"killed({code})")
+    assert "memory" in scene.trials[0].message
+    assert scene.trials[1].state is State.COMPLETE
+    assert_over(scene, 2)
+
+
+@pytest.mark.parametrize("code", [CRASHED, 0])
+def test_a_worker_that_crashed_fails_its_trial_at_once(stage: Stage, code: int) -> None:
+    scene = stage(max_trials=2, scripts=with_mishaps({0: (Death(0.5, code),)}))
+
+    assert scene.run()
+
+    assert (scene.trials[0].state, scene.trials[0].reason) == (State.FAILED, f"crashed({code})")
+    assert scene.numbers("started").count(0) == 1
+    assert_over(scene, 2)
+
+
+def test_a_trial_that_fails_leaves_the_search_going_on(stage: Stage) -> None:
+    scene = stage(max_trials=4, scripts=with_mishaps({0: (Failure(0.5, "oom", "no memory"),)}))
+
+    assert scene.run()
+
+    failed = scene.trials[0]
+    assert (failed.state, failed.reason, failed.message) == (State.FAILED, "oom", "no memory")
+    assert states(scene.trials)[State.COMPLETE] > 0
+    assert_over(scene, 4)
+
+
+def test_a_trial_that_fails_late_keeps_its_results(stage: Stage) -> None:
+    scene = stage(max_trials=1, scripts=with_mishaps({0: (Failure(5.5, "oom"),)}))
+
+    assert scene.run()
+
+    assert scene.trials[0].state is State.FAILED
+    assert len(scene.trials[0].results) == 5
+
+
+def test_a_search_in_which_every_trial_fails_ends(stage: Stage) -> None:
+    scene = stage(max_trials=3, scripts=lambda n, c: with_mishaps({n: (Failure(0.5, "bad_config"),)})(n, c))
+
+    assert scene.run()
+
+    assert states(scene.trials) == {State.FAILED: 3}
+    assert best_of(scene.trials, "val/accuracy") is None
+    assert_over(scene, 3)
