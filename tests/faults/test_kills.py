@@ -66,6 +66,19 @@ def test_f1_and_f40_a_killed_worker_is_replaced_and_nothing_changes(slow_desk: D
     assert results_of(slow_desk) == slow_undisturbed, "bit for bit"
 
 
+def test_f19_a_worker_that_the_system_kills_again_and_again_is_given_up(slow_desk: Desk) -> None:
+    with slow_desk.started(*SHORT) as running:
+        for _ in range(2):
+            os.kill(running.wait_for("started", trial=0)["pid"], signal.SIGKILL)
+        failed = running.wait_for("failed", trial=0)
+        running.finish()
+
+    assert failed["reason"] == "killed(-9)"
+    assert "memory" in failed["message"]
+    trials = assert_books_agree(slow_desk.store, "tiny", num_trials=3)
+    assert trials[0].deaths == 2
+
+
 @pytest.mark.parametrize("point", DRIVER_POINTS)
 def test_f2_a_driver_killed_at_any_point_leaves_a_study_that_goes_on(
     desk: Desk, point: str, undisturbed: Results
