@@ -42,8 +42,9 @@ class Images:
 
     def portions(self, size: int, numbers: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images by their numbers, or all in order, as normalised images and labels, at most `size` at once."""
-        for part in (torch.arange(len(self)) if numbers is None else numbers).split(size):
-            images, labels = self.take(part)
+        wanted = torch.arange(len(self)) if numbers is None else numbers
+        for start in range(0, len(wanted), size):
+            images, labels = self.take(wanted[start : start + size])
             yield self.normalise(images), labels
 
 
