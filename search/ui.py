@@ -29,7 +29,7 @@ def serve(
     dashboard_port: int,
     say: Callable[[str], None],
 ) -> None:
-    """Start both, print their addresses when they answer, and stop both at Ctrl-C or when one ends.
+    """Start both, print their addresses when they answer, and stop both at Ctrl-C, a SIGTERM or when one ends.
 
     Raises:
         StudyError: If a port is taken, or a server does not start.
@@ -46,6 +46,8 @@ def serve(
         del commands["MLflow"]
         say(f"MLflow            {hide_password(tracking_uri)}")
     started: list[subprocess.Popen[bytes]] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # a shell's background jobs would ignore Ctrl-C
     try:
         for name, (port, command) in commands.items():
             started.append(_start(command, addresses))

@@ -28,6 +28,7 @@ from trainer.jobfiles import PREDICTIONS
 from trainer.results import EpochResult
 
 UID = "autoclf.uid"
+DRAWN = "autoclf.drawn"  # the epoch that a trial's files show
 STATUS = {
     State.RUNNING: "RUNNING",
     State.PAUSED: "SCHEDULED",
@@ -85,6 +86,7 @@ class MlflowRuns:
             crash_point("in_artifact_upload")
             self.client.log_artifacts(shown.run_id, folder)
         shown.epoch_of_files = trial.reached[-1]
+        self.client.set_tag(shown.run_id, DRAWN, repr(shown.epoch_of_files))
 
     def show_study(self, card: StudyCard) -> None:
         """Make the study's run look like this."""
@@ -133,7 +135,8 @@ class MlflowRuns:
         params = [Param(path, str(value)) for path, value in flat(trial.config).items()]
         self.client.log_batch(run.info.run_id, params=params)
         log_data(self.client, run.info.run_id, self.data, context="training")
-        self._shown[trial.number] = _Shown(run.info.run_id)
+        drawn = float(run.data.tags.get(DRAWN, 0.0))
+        self._shown[trial.number] = _Shown(run.info.run_id, epoch_of_files=drawn)
         return self._shown[trial.number]
 
     def _show_state(self, shown: _Shown, trial: Trial) -> None:

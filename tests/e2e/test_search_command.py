@@ -46,6 +46,21 @@ def test_the_same_command_again_has_nothing_left_to_do(searched: Desk) -> None:
     assert_books_agree(searched.store, "tiny", num_trials=4)
 
 
+def test_the_same_command_again_draws_nothing_anew(searched: Desk) -> None:
+    before = _times_of_files(searched)
+
+    assert searched.run(*SEARCH).returncode == 0
+
+    assert before
+    assert _times_of_files(searched) == before
+
+
+def _times_of_files(desk: Desk) -> dict[Path, int]:
+    """Return when each figure and report of a trial was written."""
+    paths = (desk.store / "artifacts").rglob("confusion_matrix.*")
+    return {path: path.stat().st_mtime_ns for path in paths}
+
+
 @pytest.mark.parametrize("kind", ["table", "json", "csv", "md"])
 def test_the_leaderboard_speaks_every_format(searched: Desk, kind: str) -> None:
     done = searched.run("leaderboard", "tiny", "--format", kind)

@@ -12,7 +12,8 @@ from tests.command import Desk, free_port, wait_until_gone
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_ui_serves_both_pages_until_it_is_interrupted(desk: Desk) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ui_serves_both_pages_until_it_is_interrupted(desk: Desk, number: signal.Signals) -> None:
     assert desk.run("search", "--space", "tiny.yaml", "--trials", "2").returncode == 0
     ports = free_port(), free_port()
     words = desk.command("ui", "--mlflow-port", str(ports[0]), "--dashboard-port", str(ports[1]))
@@ -23,7 +24,7 @@ def test_ui_serves_both_pages_until_it_is_interrupted(desk: Desk) -> None:
         pages = [urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).status for port in ports]
         children = _children(process.pid)
         commands = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         code = process.wait(30)
 
     assert any(f"http://127.0.0.1:{ports[0]}" in line for line in said)
