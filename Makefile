@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-all check bench clean
+.PHONY: install demo test test-slow test-all check bench clean
 
 install: $(STAMP)  ## make .venv and install autoclf into it
 
@@ -15,8 +15,10 @@ demo: $(STAMP)  ## install, search the handwritten digits, show what was found
 test: $(STAMP)  ## the tests that take seconds
 	$(BIN)/python -m pytest
 
-test-all: $(STAMP)  ## those and the slow ones: kills, full searches, statistics
-	$(BIN)/python -m pytest -m "slow or not slow"
+test-slow: $(STAMP)  ## the slow ones, two at a time: kills, full searches, locked databases, statistics
+	$(BIN)/python -m pytest -m slow -n 2
+
+test-all: test test-slow  ## both
 
 check: $(STAMP)  ## what a commit must pass beside the tests
 	$(BIN)/ruff check .
