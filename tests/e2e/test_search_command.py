@@ -74,6 +74,7 @@ def test_the_leaderboard_speaks_every_format(searched: Desk, kind: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_promoted_model_loads_with_plain_mlflow_and_answers_as_trained(searched: Desk) -> None:
     done = searched.run("promote", "tiny")
     assert done.returncode == 0, done.stderr
@@ -93,6 +94,7 @@ def test_a_promoted_model_loads_with_plain_mlflow_and_answers_as_trained(searche
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_higher_total_goes_on_with_the_same_study(searched: Desk) -> None:
     done = searched.run("resume", "tiny", "--trials", "6")
 
@@ -101,6 +103,7 @@ def test_a_higher_total_goes_on_with_the_same_study(searched: Desk) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_equal_seeds_find_equal_results(tmp_path: Path, template: Path) -> None:
     from tests.command import make_desk
 
@@ -118,6 +121,7 @@ def test_equal_seeds_find_equal_results(tmp_path: Path, template: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_time_limit_ends_the_search_with_a_trained_winner(desk: Desk) -> None:
     with desk.started("search", "--space", "tiny.yaml", "--trials", "500", "--timeout", "25s") as running:
         events = list(running.events())
