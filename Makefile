@@ -26,7 +26,7 @@ check: $(STAMP)  ## what a commit must pass beside the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(STAMP)  ## every number that the README claims
+bench: $(STAMP)  ## the training speeds that the README claims
 	$(BIN)/python -m benchmarks.training_speed --data-dir $(or $(AUTOCLF_DATA_DIR),data)
 
 clean:  ## remove the environment; stores and data stay

@@ -19,7 +19,7 @@ SCORED_SHARE = (
 )
 
 
-def images_to_score(labels: Tensor, *, num_trained: float, is_early: bool) -> Tensor:
+def images_to_score(labels: Tensor, *, num_train: int, epoch: float) -> Tensor:
     """Choose which images of the validation split to score: all of them, but for the first fraction of an epoch.
 
     There a full look could cost as much as the training that it judges. The choice depends on nothing but the
@@ -27,14 +27,14 @@ def images_to_score(labels: Tensor, *, num_trained: float, is_early: bool) -> Te
 
     Args:
         labels: (N,) of the split.
-        num_trained: Training images seen since the job began.
-        is_early: Whether the first epoch is not over.
+        num_train: Images of the training split.
+        epoch: Done.
 
     Returns:
         Their numbers, ascending; class by class the same share.
     """
-    fraction = max(FEWEST_SCORED, SCORED_SHARE * num_trained) / max(1, len(labels))
-    if not is_early or fraction >= 1:
+    fraction = max(FEWEST_SCORED, SCORED_SHARE * epoch * num_train) / max(1, len(labels))
+    if epoch >= 1 or fraction >= 1:
         return torch.arange(len(labels))
     chosen = hold_out(labels.cpu().numpy(), fraction=fraction, keep=0, seed=0, split="val")
     return torch.from_numpy(chosen).nonzero().squeeze(1)

@@ -25,10 +25,10 @@ from trainer.data import DataSet, load_data_set, open_split
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device
 from trainer.errors import CheckpointError, ConfigError, DataError, Diverged
-from trainer.evaluate import score
+from trainer.evaluate import images_to_score, score
 from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
-from trainer.loop import Scored, predict_split, steps_in_epoch, train, validation_numbers
+from trainer.loop import Scored, predict_split, steps_in_epoch, train
 from trainer.measure import measure
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
@@ -163,7 +163,7 @@ def _arrive(run: _Run) -> Reached:
     if run.scored is not None:
         numbers, logits = run.scored.numbers, run.scored.logits
     else:  # the checkpoint was there already
-        numbers = validation_numbers(run.val_images, len(run.train_images), epoch=run.history[-1].epoch)
+        numbers = images_to_score(run.val_images.labels, num_train=len(run.train_images), epoch=run.history[-1].epoch)
         logits = predict_split(run.state, run.order.config, run.val_images, numbers)
     labels = run.val_images.labels[numbers]
     save_predictions(run.order.directory / PREDICTIONS, logits=logits.cpu().numpy(), labels=labels.cpu().numpy())

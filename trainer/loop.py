@@ -191,7 +191,7 @@ def _finish_stretch(
 ) -> Scored:
     """Score the model, put the sums of the stretch into one result, and begin a new stretch."""
     begin = time.perf_counter()
-    numbers = validation_numbers(val_images, num_train, epoch=epoch)
+    numbers = images_to_score(val_images.labels, num_train=num_train, epoch=epoch)
     logits = predict_split(state, config, val_images, numbers)
     val = score(logits, val_images.labels[numbers])
     if not math.isfinite(val.loss):
@@ -214,11 +214,6 @@ def _finish_stretch(
         finished_at=time.time(),
     )
     return Scored(result, numbers, logits)
-
-
-def validation_numbers(val_images: Images, num_train: int, *, epoch: float) -> Tensor:
-    """Return which validation images are scored at an epoch."""
-    return images_to_score(val_images.labels, num_trained=epoch * num_train, is_early=epoch < 1)
 
 
 def predict_split(state: TrainState, config: JobConfig, images: Images, numbers: Tensor | None = None) -> Tensor:

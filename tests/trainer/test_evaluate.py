@@ -72,17 +72,17 @@ class Recorder(nn.Module):
 
 @given(
     counts=st.lists(st.integers(1, 900), min_size=2, max_size=12),
-    num_trained=st.floats(0, 20_000),
+    num_train=st.integers(0, 40_000),
     seed=st.integers(0, 100),
 )
 @settings(deadline=None, max_examples=50)
-def test_early_on_every_class_is_scored_by_the_same_share(counts: list[int], num_trained: float, seed: int) -> None:
+def test_early_on_every_class_is_scored_by_the_same_share(counts: list[int], num_train: int, seed: int) -> None:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
 
-    numbers = images_to_score(labels, num_trained=num_trained, is_early=True)
+    numbers = images_to_score(labels, num_train=num_train, epoch=0.5)
 
-    share = min(1.0, max(500, 0.15 * num_trained) / len(labels))
+    share = min(1.0, max(500, 0.15 * 0.5 * num_train) / len(labels))
     found = labels[numbers].bincount(minlength=len(counts))
     assert numbers.tolist() == sorted(set(numbers.tolist()))
     assert all(abs(n - max(1, share * count)) <= 1 for n, count in zip(found.tolist(), counts, strict=True))
@@ -91,21 +91,21 @@ def test_early_on_every_class_is_scored_by_the_same_share(counts: list[int], num
 def test_the_same_images_are_scored_whenever_as_many_were_trained_on() -> None:
     labels = torch.arange(10).repeat(200)
 
-    first, again = (images_to_score(labels, num_trained=5000, is_early=True) for _ in range(2))
+    first, again = (images_to_score(labels, num_train=50_000, epoch=0.1) for _ in range(2))
 
     assert len(first) == 750
     assert torch.equal(first, again)
 
 
 @pytest.mark.parametrize(
-    ("num_images", "num_trained", "is_early"),
-    [(2000, 5000, False), (500, 0, True), (700, 5000, True), (0, 0, True)],
+    ("num_images", "num_train", "epoch"),
+    [(2000, 5000, 1.0), (500, 0, 0.5), (700, 50_000, 0.1), (0, 0, 0.5)],
     ids=["after an epoch", "few", "few beside those trained on", "none"],
 )
-def test_else_the_whole_split_is_scored(num_images: int, num_trained: int, is_early: bool) -> None:
+def test_else_the_whole_split_is_scored(num_images: int, num_train: int, epoch: float) -> None:
     labels = torch.arange(num_images) % 5
 
-    numbers = images_to_score(labels, num_trained=num_trained, is_early=is_early)
+    numbers = images_to_score(labels, num_train=num_train, epoch=epoch)
 
     assert numbers.tolist() == list(range(num_images))
 
