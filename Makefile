@@ -16,7 +16,7 @@ test: $(STAMP)  ## the tests that take seconds
 	$(BIN)/python -m pytest
 
 test-slow: $(STAMP)  ## the slow ones, two at a time: kills, full searches, locked databases, statistics
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-all: test test-slow  ## both
 

@@ -141,6 +141,7 @@ def _compare_accuracy(config: JobConfig, data_set: DataSet, images: Images) -> N
     for seed in SEEDS:
         found["tutorial"].append(_tutorial_accuracy(replace(config, seed=seed), data_set, few, few_val))
         found["ours"].append(_our_accuracy(replace(config, seed=seed), data_set, few, few_val))
+        print(f"seed {seed}: " + ", ".join(f"{name} {100 * values[-1]:.1f} %" for name, values in found.items()))
     for name, values in found.items():
         print(
             f"{name}: validation accuracy {100 * statistics.mean(values):.1f} % ± "

@@ -134,6 +134,7 @@ def make_desk(root: Path, *, template: Path | None = None, space: str = SPACE) -
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "AUTOCLF_CRASH"))},
         "XDG_CACHE_HOME": str(root / "cache"),
+        "MPLCONFIGDIR": str(Path(os.environ["XDG_CACHE_HOME"]) / "matplotlib"),  # its list of fonts takes a second
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "NO_COLOR": "1",
         "COLUMNS": "160",

@@ -51,6 +51,15 @@ settings.load_profile("busy")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs_errors: something may be logged at ERROR during this test")
+    _keep_to_one_core(os.environ.get("PYTEST_XDIST_WORKER", ""))
+
+
+def _keep_to_one_core(worker: str) -> None:
+    """Give each of the parallel test workers a core of its own: two searches that share two cores wait for each other's
+    threads, and together take far longer than one after the other."""
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 @pytest.fixture(autouse=True, scope="session")
