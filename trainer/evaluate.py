@@ -14,9 +14,7 @@ from trainer.results import Evaluation
 
 TOP = 5
 FEWEST_SCORED = 500
-SCORED_SHARE = (
-    0.15  # of the images trained on: scoring one costs a third of training on one, so a twentieth of the time
-)
+SCORED_SHARE = 0.15  # of the images trained on; scoring costs a third of training, so a twentieth of the time
 
 
 def images_to_score(labels: Tensor, *, num_train: int, epoch: float) -> Tensor:
