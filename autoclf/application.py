@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from autoclf import __version__
-from autoclf.commands import data, doctor, models, searching, spaces, studies, ui
+from autoclf.commands import data, doctor, models, searching, spaces, studies, training, ui
 
 app = typer.Typer(
     name="autoclf",
@@ -33,6 +33,7 @@ def _options(
 
 app.command("search")(searching.search)
 app.command("resume")(searching.resume)
+app.command("train")(training.train)
 app.command("leaderboard")(studies.leaderboard)
 app.command("promote")(models.promote)
 app.add_typer(spaces.app, name="spaces")

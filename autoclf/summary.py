@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from autoclf.live import clock
@@ -71,16 +71,20 @@ def short_columns(objective: str) -> list[str]:
     return [*SHORT_COLUMNS[:place], name, *SHORT_COLUMNS[place:]]
 
 
-def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
+def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
+    """Yield what the test split said, or that it was not asked."""
     test = outcome.test
-    share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
-    lines = [""]
     if test is not None:
-        lines.append(f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before.")
+        yield f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before."
         if test.readings > 1:
-            lines.append(
-                f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
-            )
+            yield f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
+    elif outcome.winner is not None and not request.reads_test:
+        yield "The test split was not read; --test reads it at the end."
+
+
+def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
+    share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
+    lines = ["", *_test_lines(outcome, request)]
     lines.append(
         f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
     )
@@ -104,7 +108,8 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     commands = {
         f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
         f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
-        more: "search on",
     }
+    if request.space.num_configurations() > len(outcome.trials):
+        commands[more] = "search on"
     width = max(map(len, commands))
     return [*lines, "Next:", *(f"  {command:{width}}   {what}" for command, what in commands.items())]

@@ -24,3 +24,4 @@ class Request:
     seed: int
     data_dir: Path  # where data sets lie or are downloaded to
     cache: Path  # where decoded data sets lie
+    reads_test: bool = True  # at the end, for the winner

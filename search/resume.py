@@ -37,4 +37,5 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         seed=known["autoclf.seed"],
         data_dir=Path(known["autoclf.data_dir"]),
         cache=cache,
+        reads_test=known.get("autoclf.reads_test", True),
     )

@@ -152,6 +152,7 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.uid": known.get("autoclf.uid") or uuid.uuid4().hex,
         "autoclf.device": request.device,
         "autoclf.tracking_uri": request.tracking_uri,
+        "autoclf.reads_test": request.reads_test,
     }
     for name, value in values.items():
         if known.get(name) != value:
@@ -222,7 +223,7 @@ class _Search:
             raise
         winner = best_of(book.trials, request.space.objective.metric)
         test = None
-        if is_finished and winner is not None:
+        if is_finished and winner is not None and request.reads_test:
             self.watch(Notice(kind="testing", trial=winner))
             test = read_test_split(self.study, self.store, winner, executor, self.data.root)
         if is_finished:

@@ -4,10 +4,12 @@ A space knows names, not code: whether a model or a setting exists is for others
 neither the trainer nor the search.
 """
 
+from spaces.documents import read_text
 from spaces.domains import Choice, Domain, Float, Integer, Value
 from spaces.errors import SpaceError
 from spaces.loading import json_schema, load_space, preset_names, preset_text
 from spaces.parsing import parse_space
+from spaces.settings import read_change, read_settings
 from spaces.space import Baseline, BudgetSpec, Constant, DataSpec, Objective, Param, SearchSpace
 
 __all__ = [
@@ -29,4 +31,7 @@ __all__ = [
     "parse_space",
     "preset_names",
     "preset_text",
+    "read_change",
+    "read_settings",
+    "read_text",
 ]

@@ -66,7 +66,7 @@ def search(
         data_dir=data_dir,
         cache=user_cache(),
     )
-    _run(request, as_json=json)
+    run_request(request, as_json=json)
 
 
 def resume(
@@ -83,10 +83,15 @@ def resume(
 
     request = remembered_request(study, store=store, storage=storage, cache=user_cache())
     wanted = trials or request.max_trials
-    _run(replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers), as_json=json)
+    run_request(replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers), as_json=json)
 
 
-def _run(request: "Request", *, as_json: bool) -> None:
+def run_request(request: "Request", *, as_json: bool) -> None:
+    """Search as asked, show how it goes and how it ended.
+
+    Raises:
+        typer.Exit: With the code of an interruption, after one.
+    """
     from autoclf.live import watcher
     from autoclf.summary import print_json_summary, print_summary
     from search.run import search as run_search

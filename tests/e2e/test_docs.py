@@ -13,6 +13,8 @@ from tests.command import Desk, make_desk
 ROOT = Path(__file__).parents[2]
 NAMED = ("README.md", "CONTRIBUTING.md", "mlruns/README.md")
 PAGES = [*(ROOT / name for name in NAMED), *sorted((ROOT / "docs").glob("*.md"))]
+FILE = re.compile(r"^```yaml\n# (\S+\.yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+READ_IN_TURN = (ROOT / "README.md", ROOT / "docs" / "train.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SERVERS = ("autoclf ui",)  # they last until Ctrl-C; tests/e2e/test_ui.py runs them
 LONG = {"--trials 50": "--trials 1 --timeout 30s", "--timeout 2h": "--timeout 20s", "--timeout 60m": "--timeout 30s"}
@@ -28,6 +30,11 @@ def commands(page: Path) -> list[str]:
 
 def test_the_pages_show_commands_at_all() -> None:
     assert len(commands(ROOT / "README.md")) > 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_with_commands_are_among_those_that_are_run(page: Path) -> None:
+    assert page in READ_IN_TURN or not [line for line in commands(page) if line.startswith("autoclf ")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -50,11 +57,13 @@ def test_make_targets_that_the_pages_name_exist(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_commands_of_the_readme_run(tmp_path: Path, template: Path) -> None:
+def test_the_commands_of_the_pages_run(tmp_path: Path, template: Path) -> None:
     desk = make_desk(tmp_path, template=template)
     _make_photos(tmp_path / "photos")
+    for name, text in (found for page in PAGES for found in FILE.findall(page.read_text())):
+        (tmp_path / name).write_text(text)
 
-    for line in commands(ROOT / "README.md"):
+    for line in (line for page in READ_IN_TURN for line in commands(page)):
         if line == "make demo":
             line = "autoclf search --space digits --trials 4"
         if line.startswith("make ") or line.startswith(SERVERS) or "cifar10" in line:
