@@ -92,10 +92,10 @@ def _test(order: TestOrder) -> Tested:
     device = resolve_device(config.runtime.device)
     data_set = _load_data(order)
     images = load_images(open_test_split(data_set), data_set, device)
-    state = begin(config, data_set, images)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
     if content is None:
         raise CheckpointError(f"There is no sound checkpoint of this job in {order.directory}.")
+    state = begin(config, data_set, images, is_new=False)
     restore(state, content)
     logits = predict_split(state, config, images)
     save_predictions(
@@ -123,8 +123,8 @@ def _prepare(order: TrainOrder) -> _Run:
     data_set = _load_data(order)
     train_images = load_images(open_split(data_set, "train"), data_set, device)
     val_images = load_images(open_split(data_set, "val"), data_set, device)
-    state = begin(config, data_set, train_images)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
+    state = begin(config, data_set, train_images, is_new=content is None)
     history: list[EpochResult] = []
     if content is not None:
         restore(state, content)

@@ -1,5 +1,6 @@
 """Everything a checkpoint holds: the one mutable object of a job."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainer.optimizers import Optimizers, build_optimizers
 from trainer.seeds import derive
 
 WHITENING_IMAGES = 5000
+WHITENING_PORTION = 500  # whose patches fit into a processor's cache
 
 
 @dataclass(slots=True)
@@ -48,8 +50,14 @@ class TrainState:
     step: int = 0  # optimizer steps done
 
 
-def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainState:
+def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new: bool = True) -> TrainState:
     """Build the state of a job before its first step.
+
+    Args:
+        config: The job.
+        data_set: Tells the shape of the images and the classes.
+        train_images: Their device is the job's.
+        is_new: False where a checkpoint follows: nothing is worked out from the images then.
 
     Raises:
         ConfigError: If the model cannot take the images.
@@ -61,8 +69,8 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainSt
         num_classes=len(data_set.class_names),
         seed=derive(config.seed, "weights"),
     ).to(device)
-    first, _ = train_images.take(torch.arange(min(WHITENING_IMAGES, len(train_images))))
-    initialise_from_data(model, train_images.normalise(first))
+    if is_new:
+        initialise_from_data(model, lambda: _first_images(train_images))
     if config.runtime.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batch_size = min(config.training.batch_size, len(train_images))
@@ -79,6 +87,11 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images) -> TrainSt
         num_classes=len(data_set.class_names),
         stretch=new_stretch(device),
     )
+
+
+def _first_images(images: Images) -> Iterator[Tensor]:
+    numbers = torch.arange(min(WHITENING_IMAGES, len(images)))
+    return (pixels for pixels, _ in images.portions(WHITENING_PORTION, numbers))
 
 
 def scored_model(state: TrainState) -> nn.Module:

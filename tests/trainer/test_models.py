@@ -150,7 +150,7 @@ def test_most_models_take_nothing_from_the_data(name: str) -> None:
     model = build(name)
     before = copy.deepcopy(model.state_dict())
 
-    initialise_from_data(model, noise(8, 3, 16, 16))
+    initialise_from_data(model, lambda: [noise(8, 3, 16, 16)])
 
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 

@@ -1,5 +1,6 @@
 """From the settings of a model to the model."""
 
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import torch
@@ -43,12 +44,12 @@ def build_model(settings: config.Model, *, image_shape: tuple[int, int, int], nu
     assert_never(settings)
 
 
-def initialise_from_data(model: nn.Module, images: Tensor) -> None:
-    """Set what a model takes from the data before its first step; most take nothing.
+def initialise_from_data(model: nn.Module, sample: Callable[[], Iterable[Tensor]]) -> None:
+    """Set what a model takes from the data before its first step; most take nothing, and then nothing is read.
 
     Args:
         model: Changed in place.
-        images: (N, C, H, W), float, normalised training images, unaugmented.
+        sample: Gives portions (N, C, H, W), float, of normalised training images, unaugmented.
     """
     if isinstance(model, FastNet):
-        whiten_from(model, images)
+        whiten_from(model, sample())

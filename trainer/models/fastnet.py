@@ -6,6 +6,8 @@ and its later version with Muon. Ours takes any image from 8 pixels, any number 
 Shapes: N images, C channels, H W pixels, K classes.
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +17,6 @@ SMALLEST_SIDE = 3  # pixels; a block halves the image and leaves it be below thi
 WHITENING_EPS = 5e-4
 HEAD_SHARE = 1 / 9  # of the last layer's output that is a logit; keeps its rate near those of the filters
 BIAS_RATE = 64.0  # times the other rates under SGD: behind so small a head, gradients are small
-SAMPLE = 5000  # images that the covariance is taken from
 
 
 class FastNet(nn.Module):
@@ -85,15 +86,19 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 @torch.no_grad()
-def whiten_from(model: FastNet, images: Tensor) -> None:
-    """Set the first layer so that its outputs on patches of `images` have unit covariance.
+def whiten_from(model: FastNet, sample: Iterable[Tensor]) -> None:
+    """Set the first layer so that its outputs on patches of the images have unit covariance.
 
     Args:
         model: Changed in place.
-        images: (N, C, H, W), float, normalised as in training.
+        sample: Portions (N, C, H, W), float, normalised as in training.
     """
-    patches = F.unfold(images[:SAMPLE].float(), PATCH).transpose(1, 2).flatten(0, 1)  # (patches, C * PATCH²)
-    covariance = patches.T @ patches / len(patches)
+    total, num_patches = torch.zeros(()), 0
+    for images in sample:
+        patches = F.unfold(images.float(), PATCH)  # (N, C * PATCH², patches of an image)
+        total = total.to(patches.device) + torch.bmm(patches, patches.transpose(1, 2)).sum(0)
+        num_patches += len(patches) * patches.shape[2]
+    covariance = total / num_patches
     values, vectors = torch.linalg.eigh(covariance.double().cpu())
     whitening = (vectors / (values + WHITENING_EPS).sqrt()).T.flip(0)
     filters = whitening.reshape(-1, *model.whiten.weight.shape[1:])
