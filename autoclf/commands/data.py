@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from autoclf.options import DataDir, user_cache
+from autoclf.options import SOURCES, DataDir, user_cache
 
 app = typer.Typer(help="Data sets.", no_args_is_help=True)
 
 
 @app.command()
 def inspect(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="digits, cifar10, npz:FILE or folder:DIR.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"{SOURCES}.")],
     sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a picture of sample images.")] = None,
     data_dir: DataDir = Path("data"),
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.exits import INTERRUPTED
-from autoclf.options import DataDir, Json, Storage, Store, TrackingUri, seconds, user_cache
+from autoclf.options import SOURCES, DataDir, Json, Storage, Store, TrackingUri, seconds, user_cache
 
 if TYPE_CHECKING:
     from search.request import Request
@@ -32,7 +32,7 @@ def search(
     trials: Trials = None,
     timeout: Timeout = None,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Else the space's name.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="SOURCE", help="digits, cifar10, npz:FILE or folder:DIR.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{SOURCES}.")] = None,
     store: Store = Path("mlruns"),
     storage: Storage = None,
     tracking_uri: TrackingUri = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.commands.searching import Device, run_request
-from autoclf.options import DataDir, Json, Storage, Store, TrackingUri, user_cache
+from autoclf.options import SOURCES, DataDir, Json, Storage, Store, TrackingUri, user_cache
 
 if TYPE_CHECKING:
     from search.single import Single
@@ -52,7 +52,7 @@ def train(
     single = _changed(_taken(space, trial, config, store=store, storage=storage), changes or [], device=device)
     single = replace(single, source=data or single.source, seed=single.seed if seed is None else seed)
     if single.source is None:
-        raise SpaceError("Nothing says where the images are: --data digits, cifar10, npz:FILE or folder:DIR.")
+        raise SpaceError(f"Nothing says where the images are: --data {SOURCES}.")
     name = study or study_name(single)
     text = space_text(single, name=name)
     request = Request(

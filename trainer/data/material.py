@@ -24,6 +24,7 @@ class Part:
 
     labels: NDArray[np.int64]  # (N,)
     fill: Fill  # writes the images of these numbers into an array (n, H, W, C); threads call it
+    groups: Sequence[str] | None = None  # N names; images of one group stay in one split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +89,19 @@ def check_class_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def existing(path: Path, *, kind: Literal["file", "folder"]) -> Path:
+_FORMS = {"file": "npz:FILE", "folder": "folder:DIR", "table": "csv:FILE"}
+
+
+def existing(path: Path, *, kind: Literal["file", "folder", "table"]) -> Path:
     """Return the real path of a file or folder.
 
     Raises:
         DataError: If there is none; it names the nearest one that is there.
     """
     try:
-        if path.is_file() if kind == "file" else path.is_dir():
+        if path.is_dir() if kind == "folder" else path.is_file():
             return path.resolve()
-        form = "npz:FILE" if kind == "file" else "folder:DIR"
-        fault = f"is not a {kind}: write {form}" if path.exists() else "does not exist"
+        fault = f"is not a {kind}: write {_FORMS[kind]}" if path.exists() else "does not exist"
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError) as error:  # a name too long, or with a zero byte in it
         raise DataError(f"The {kind} {shown(path)} cannot be looked for: {error}.") from error

@@ -20,10 +20,12 @@ from trainer.data.filling import Progress, write_images
 from trainer.data.folders import find_folder
 from trainer.data.images import BadImage
 from trainer.data.material import Material, Origin
+from trainer.data.named import find_named
 from trainer.data.npz import find_npz
-from trainer.data.sources import Cifar10, Digits, Folder, Npz, Source, parse_source
+from trainer.data.sources import Cifar10, Digits, Folder, Named, Npz, Source, Table, parse_source
 from trainer.data.splits import Selection, SplitName, make_splits
 from trainer.data.store import SCHEMA, DataSet, describe, load_data_set, write_labels
+from trainer.data.tables import find_table
 from trainer.errors import DataError
 
 MAX_SIZE = 4096  # pixels
@@ -121,6 +123,10 @@ def find_origin(source: Source, *, data_dir: Path, download: Download | None) ->
             return find_npz(path)
         case Folder(path):
             return find_folder(path)
+        case Named(path, label):
+            return find_named(path, label)
+        case Table(path):
+            return find_table(path)
         case _:
             assert_never(source)
 
@@ -149,6 +155,7 @@ def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progr
     material = origin.open(scratch, options.image_size)
     splits = make_splits(
         {split: part.labels for split, part in material.parts.items()},
+        groups=material.parts["train"].groups,
         class_names=material.class_names,
         val_fraction=options.val_fraction,
         test_fraction=options.test_fraction,

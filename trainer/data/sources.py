@@ -42,33 +42,58 @@ class Folder:
         return f"folder:{self.path}"
 
 
-Source = Digits | Cifar10 | Npz | Folder
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Image files whose names tell their classes."""
 
+    path: Path  # of the folder
+    label: str | None = None  # regular expression; None takes the letters that a name begins with
+
+    def __str__(self) -> str:
+        return f"files:{self.path}" + ("" if self.label is None else f"{_LABEL}{self.label}")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Image files listed in a table."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"csv:{self.path}"
+
+
+Source = Digits | Cifar10 | Npz | Folder | Named | Table
+
+FORMS = "digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"
 _NAMED: dict[str, type[Digits | Cifar10]] = {"digits": Digits, "cifar10": Cifar10}
-_PLACED: dict[str, type[Npz | Folder]] = {"npz:": Npz, "folder:": Folder}
+_PLACED: dict[str, type[Npz | Folder | Table]] = {"npz:": Npz, "folder:": Folder, "csv:": Table}
+_FILES = "files:"
+_LABEL = "?label="
 
 
 def parse_source(text: str) -> Source:
     """Read a source as a user writes it; whether a file or folder exists is not looked at.
 
     Raises:
-        DataError: If `text` has none of the four forms.
+        DataError: If `text` has none of the forms.
     """
     if text in _NAMED:
         return _NAMED[text]()
     kind, colon, place = text.partition(":")
     if kind + colon in _PLACED and place:
         return _PLACED[kind + colon](Path(place).expanduser())
-    raise DataError(
-        f"No data source is called {text!r}.{_remedy(text, kind + colon)}"
-        " A source is digits, cifar10, npz:FILE or folder:DIR."
-    )
+    if kind + colon == _FILES and place:
+        folder, mark, label = place.partition(_LABEL)
+        return Named(Path(folder).expanduser(), label if mark else None)
+    raise DataError(f"No data source is called {text!r}.{_remedy(text, kind + colon)} A source is {FORMS}.")
 
 
 def _remedy(text: str, head: str) -> str:
     """Return what was probably meant, or nothing."""
     if text and "\0" not in text and Path(text).expanduser().is_dir():
         return f" It is a folder: write folder:{text}."
-    if text.endswith(".npz") and head not in _PLACED:
-        return f" Write npz:{text}."
-    return did_you_mean(head, (*_NAMED, *_PLACED))
+    for suffix, form in ((".npz", "npz:"), (".csv", "csv:")):
+        if text.endswith(suffix) and head not in _PLACED:
+            return f" Write {form}{text}."
+    return did_you_mean(head, (*_NAMED, *_PLACED, _FILES))

@@ -5,13 +5,14 @@ what it gives for training. Only raw PCG64 output decides, because numpy promise
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.groups import check_groups, check_held, hold_out_groups
 from trainer.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
@@ -31,6 +32,7 @@ class Selection:
 def make_splits(
     labels: Mapping[SplitName, NDArray[np.int64]],
     *,
+    groups: Sequence[str] | None = None,
     class_names: tuple[str, ...],
     val_fraction: float,
     test_fraction: float,
@@ -40,6 +42,7 @@ def make_splits(
 
     Args:
         labels: Of each part that the source gives; `train` is always there.
+        groups: Of the images of `train`; a group stays in one split.
         class_names: Named in errors; labels index it.
         val_fraction: Share of what is left after the test split.
         test_fraction: Share of `train`.
@@ -50,13 +53,21 @@ def make_splits(
     """
     missing = {"test", "val"} - labels.keys()
     check_counts(labels["train"], class_names, num_splits=1 + len(missing))
+    if groups is not None:
+        check_groups(labels["train"], groups, class_names, num_splits=1 + len(missing))
     splits = {name: Selection(name, np.arange(len(part))) for name, part in labels.items()}
     fractions: Mapping[SplitName, float] = {"test": test_fraction, "val": val_fraction}
     for name, fraction in fractions.items():
         if name in missing:
             left = splits["train"].numbers
             keep = 2 if name == "test" and "val" in missing else 1
-            held = hold_out(labels["train"][left], fraction=fraction, keep=keep, seed=seed, split=name)
+            some = labels["train"][left]
+            if groups is None:
+                held = hold_out(some, fraction=fraction, keep=keep, seed=seed, split=name)
+            else:
+                keys, named = _keys(len(left), seed, name), [groups[number] for number in left]
+                held = hold_out_groups(some, named, fraction=fraction, keep=keep, keys=keys)
+                check_held(some, held, class_names, split=name)
             splits[name] = Selection("train", left[held])
             splits["train"] = Selection("train", left[~held])
     return splits
@@ -98,13 +109,17 @@ def hold_out(
     Returns:
         (N,), true for what is held out.
     """
-    keys = np.random.PCG64(np.random.SeedSequence([seed, _STREAMS[split]])).random_raw(len(labels))
+    keys = _keys(len(labels), seed, split)
     order = np.lexsort((keys, labels))  # class by class, shuffled within each
     counts = np.bincount(labels)
     place = np.arange(len(labels)) - (np.cumsum(counts) - counts)[labels[order]]
     held = np.zeros(len(labels), dtype=np.bool_)
     held[order] = place < quotas(counts, fraction=fraction, keep=keep)[labels[order]]
     return held
+
+
+def _keys(number: int, seed: int, split: SplitName) -> NDArray[np.uint64]:
+    return np.random.PCG64(np.random.SeedSequence([seed, _STREAMS[split]])).random_raw(number)
 
 
 def quotas(counts: NDArray[np.int64], *, fraction: float, keep: int) -> NDArray[np.int64]:

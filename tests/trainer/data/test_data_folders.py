@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.data.data_samples import make_folder, noise, write_image
-from trainer.data.folders import Tree, check_tree, find_folder, scan
+from trainer.data.folders import find_folder
+from trainer.data.folders import scan_folder as scan
+from trainer.data.tree import Tree, check_tree
 from trainer.errors import DataError
 
 

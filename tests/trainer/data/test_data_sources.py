@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data import Cifar10, Digits, Folder, Npz, Source, parse_source
+from autoclf.options import SOURCES
+from trainer.data import Cifar10, Digits, Folder, Named, Npz, Source, Table, parse_source
+from trainer.data.sources import FORMS
 from trainer.errors import DataError
 
 
@@ -15,6 +17,9 @@ from trainer.errors import DataError
         ("npz:C:odd.npz", Npz(Path("C:odd.npz"))),
         ("folder:/images", Folder(Path("/images"))),
         ("folder:~/images", Folder(Path.home() / "images")),
+        ("files:pets", Named(Path("pets"))),
+        ("files:pets?label=^(a|b)?label=", Named(Path("pets"), "^(a|b)?label=")),
+        ("csv:a.csv", Table(Path("a.csv"))),
     ],
 )
 def test_a_source_is_read_as_it_is_written(text: str, source: Source) -> None:
@@ -30,9 +35,12 @@ def test_a_source_is_read_as_it_is_written(text: str, source: Source) -> None:
         ("images.npz", "Write npz:images.npz"),
         ("npz:", "npz:FILE"),
         ("folder:", "folder:DIR"),
-        ("", "A source is digits, cifar10, npz:FILE or folder:DIR"),
+        ("", "A source is digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"),
         ("\0", "A source is digits"),
         ("mnist", "No data source is called 'mnist'"),
+        ("labels.csv", "Write csv:labels.csv"),
+        ("file:x", "Did you mean 'files:'"),
+        ("files:", "files:DIR"),
     ],
 )
 def test_what_is_no_source_is_answered_with_the_forms(text: str, remedy: str) -> None:
@@ -45,6 +53,12 @@ def test_the_bare_name_of_a_folder_is_answered_with_how_to_write_it(tmp_path: Pa
         parse_source(str(tmp_path))
 
 
-@pytest.mark.parametrize("text", ["digits", "cifar10", "npz:a.npz", "folder:b"])
+@pytest.mark.parametrize(
+    "text", ["digits", "cifar10", "npz:a.npz", "folder:b", "files:c", "files:c?label=(x)", "csv:d.csv"]
+)
 def test_a_source_prints_as_it_is_written(text: str) -> None:
     assert str(parse_source(text)) == text
+
+
+def test_the_command_line_names_the_same_forms() -> None:
+    assert SOURCES == FORMS
