@@ -40,7 +40,7 @@ def watcher(request: Request, *, as_json: bool) -> Iterator[Watch]:
         def show(notice: Notice) -> None:
             board.note(notice)
             line = plain_line(board, notice)
-            if line and notice.kind in ("complete", "failed", "measured", "crowded"):
+            if line and notice.kind in ("complete", "failed", "measured", "crowded", "skipped"):
                 live.console.print(Text(line))
 
         yield show
@@ -115,31 +115,41 @@ class Board:
 
 def plain_line(board: Board, notice: Notice) -> str:
     """Return a notice as a line for a log, or nothing for one that would only fill it."""
-    trial = notice.trial
+    if notice.trial is not None:
+        return _trial_line(board, notice, notice.trial)
+    values = notice.values
     match notice.kind:
         case "measured":
-            plan = notice.values
-            rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in plan["images_per_second"].items())
+            rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in values["images_per_second"].items())
             return (
-                f"Measured on {plan['device']} in {plan['precision']}: jobs at once {plan['workers']}, "
-                f"threads of each {plan['threads']}; images/s of a job: {rates}"
+                f"Measured on {values['device']} in {values['precision']}: jobs at once {values['workers']}, "
+                f"threads of each {values['threads']}; images/s of a job: {rates}"
             )
         case "crowded":
-            cores = notice.values["cores"]
-            return f"Note: {notice.values['workers']} workers share {cores} cores; each gets a part of one."
-        case "preparing" | "measuring" | "testing":
+            return f"Note: {values['workers']} workers share {values['cores']} cores; each gets a part of one."
+        case "skipped":
+            return f"Skipped {values['number']} files that cannot be used; the first: {values['first']}"
+        case "preparing" | "measuring":
             return f"{_PHASES[notice.kind]} ..."
-        case "epoch" if trial:
+        case _:
+            return ""
+
+
+def _trial_line(board: Board, notice: Notice, trial: Trial) -> str:
+    match notice.kind:
+        case "testing":
+            return f"{_PHASES[notice.kind]} ..."
+        case "epoch":
             last = trial.results[-1]
             return (
                 f"{run_name(trial)}: epoch {last.epoch:g}, val accuracy {100 * last.val_accuracy:.2f} %, "
                 f"val loss {last.val_loss:.4f}, {last.images_per_second:,.0f} images/s"
             )
-        case "complete" | "paused" if trial:
+        case "complete" | "paused":
             return f"{run_name(trial)}: {notice.kind} at epoch {trial.epoch:g}. {board.counts()}"
-        case "failed" if trial:
+        case "failed":
             return f"{run_name(trial)}: failed ({trial.reason}): {trial.message.splitlines()[0]}"
-        case "died" if trial:
+        case "died":
             return f"{run_name(trial)}: its worker died ({notice.values['code']})"
         case _:
             return ""

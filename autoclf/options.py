@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,10 @@ TrackingUri = Annotated[
 DataDir = Annotated[
     Path,
     typer.Option(metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to."),
+]
+OnBadImage = Annotated[
+    Literal["fail", "skip"] | None,
+    typer.Option(help="About files that cannot be used; else the space's.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 

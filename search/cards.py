@@ -32,6 +32,7 @@ def data_card(source: str, data: DataSet) -> DataCard:
         num_classes=len(data.class_names),
         image_shape=data.image_shape,
         num_images={"train": data.num_train, "val": data.num_val, "test": data.num_test},
+        skipped=data.skipped,
     )
 
 
@@ -80,7 +81,8 @@ def study_card(
             "versions.json": json.dumps(versions(), indent=1),
             "plan.json": json.dumps(plan.record(), indent=1),
             "leaderboard.md": to_markdown(leaderboard(trials, objective)),
-        },
+        }
+        | ({"skipped.txt": "\n".join(data.skipped) + "\n"} if data.skipped else {}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from spaces import SearchSpace
 
@@ -25,3 +26,4 @@ class Request:
     data_dir: Path  # where data sets lie or are downloaded to
     cache: Path  # where decoded data sets lie
     reads_test: bool = True  # at the end, for the winner
+    on_bad_image: Literal["fail", "skip"] | None = None  # None leaves it to the space

@@ -38,4 +38,5 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         data_dir=Path(known["autoclf.data_dir"]),
         cache=cache,
         reads_test=known.get("autoclf.reads_test", True),
+        on_bad_image=known.get("autoclf.on_bad_image"),
     )

@@ -72,6 +72,8 @@ def search(request: Request, watch: Watch) -> Outcome:
     load_server()
     with Lease(study, directory) as lease, _interruptions() as interruption:
         data = prepare_data(request, watch)
+        if data.skipped:
+            watch(Notice(kind="skipped", values={"number": len(data.skipped), "first": data.skipped[0]}))
         claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
         _remember(study, request)
         plan = _plan(request, study, data, watch)
@@ -124,6 +126,7 @@ def prepare_data(request: Request, watch: Watch) -> DataSet:
         val_fraction=spec.val_fraction,
         test_fraction=spec.test_fraction,
         seed=spec.seed,
+        on_bad_image=request.on_bad_image or spec.on_bad_image,
         on_progress=_decoding(watch),
     )
 
@@ -153,6 +156,7 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.device": request.device,
         "autoclf.tracking_uri": request.tracking_uri,
         "autoclf.reads_test": request.reads_test,
+        "autoclf.on_bad_image": request.on_bad_image,
     }
     for name, value in values.items():
         if known.get(name) != value:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -109,6 +109,7 @@ class DataForm(BaseModel):
     val_fraction: Fraction = Field(0.1, description="Of the training images.")
     test_fraction: Fraction = Field(0.2, description="Of all images, where there is no test split yet.")
     seed: int = Field(0, ge=0, description="Of the division.")
+    on_bad_image: Literal["fail", "skip"] = Field("fail", description="About files that cannot be used.")
 
     @model_validator(mode="after")
     def _leaves_training_images(self) -> Self:

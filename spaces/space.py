@@ -52,6 +52,7 @@ class DataSpec:
     val_fraction: float = 0.1  # of the training images
     test_fraction: float = 0.2  # of all images, where the source has no test split of its own
     seed: int = 0
+    on_bad_image: Literal["fail", "skip"] = "fail"  # what to do about files that cannot be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.exits import INTERRUPTED
-from autoclf.options import SOURCES, DataDir, Json, Storage, Store, TrackingUri, seconds, user_cache
+from autoclf.options import SOURCES, DataDir, Json, OnBadImage, Storage, Store, TrackingUri, seconds, user_cache
 
 if TYPE_CHECKING:
     from search.request import Request
@@ -40,6 +40,7 @@ def search(
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
     data_dir: DataDir = Path("data"),
+    on_bad_image: OnBadImage = None,
     json: Json = False,
 ) -> None:
     """Search a space; the same command again resumes."""
@@ -65,6 +66,7 @@ def search(
         seed=seed,
         data_dir=data_dir,
         cache=user_cache(),
+        on_bad_image=on_bad_image,
     )
     run_request(request, as_json=json)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.commands.searching import Device, run_request
-from autoclf.options import SOURCES, DataDir, Json, Storage, Store, TrackingUri, user_cache
+from autoclf.options import SOURCES, DataDir, Json, OnBadImage, Storage, Store, TrackingUri, user_cache
 
 if TYPE_CHECKING:
     from search.single import Single
@@ -42,6 +42,7 @@ def train(
     device: Device = "auto",
     seed: Seed = None,
     data_dir: DataDir = Path("data"),
+    on_bad_image: OnBadImage = None,
     json: Json = False,
 ) -> None:
     """Train one configuration; the same command again resumes."""
@@ -70,6 +71,7 @@ def train(
         seed=single.seed,
         data_dir=data_dir,
         cache=user_cache(),
+        on_bad_image=on_bad_image,
         reads_test=test,
     )
     run_request(request, as_json=json)

@@ -17,6 +17,7 @@ class DataCard:
     num_classes: int
     image_shape: tuple[int, int, int]  # H, W, C
     num_images: Mapping[str, int]  # by split
+    skipped: tuple[str, ...] = ()  # files that were left out, with the reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

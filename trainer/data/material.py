@@ -3,8 +3,8 @@
 Letters: N images, H W pixels, C channels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ class Part:
     labels: NDArray[np.int64]  # (N,)
     fill: Fill  # writes the images of these numbers into an array (n, H, W, C); threads call it
     groups: Sequence[str] | None = None  # N names; images of one group stay in one split
+    paths: Sequence[str] | None = None  # N names of files, as `BadImage` has them; None for arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,25 @@ class Origin:
     name: str
     identity: Sequence[str]
     open: Callable[[Path, int | None], Material]
+
+
+def without(material: Material, bad: Collection[BadImage]) -> Material:
+    """Leave the files out that cannot be used."""
+    names = {str(image.path) for image in bad}
+    parts = {split: _part_without(part, names) for split, part in material.parts.items()}
+    return replace(material, parts=parts, unfit=())
+
+
+def _part_without(part: Part, names: Container[str]) -> Part:
+    if part.paths is None:
+        return part
+    kept = np.array([number for number, path in enumerate(part.paths) if path not in names], dtype=np.int64)
+    return Part(
+        labels=part.labels[kept],
+        fill=lambda numbers, out: part.fill(kept[numbers], out),
+        groups=None if part.groups is None else [part.groups[number] for number in kept],
+        paths=[part.paths[number] for number in kept],
+    )
 
 
 def array_part(images: Pixels, labels: NDArray[np.int64], *, size: int | None) -> Part:

@@ -8,10 +8,10 @@ be taken for it.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 
 from trainer.data.cifar10 import Download, download_cifar10, find_cifar10
 from trainer.data.digits import find_digits
@@ -19,7 +19,7 @@ from trainer.data.files import publish, require_free, workspace
 from trainer.data.filling import Progress, write_images
 from trainer.data.folders import find_folder
 from trainer.data.images import BadImage
-from trainer.data.material import Material, Origin
+from trainer.data.material import Material, Origin, without
 from trainer.data.named import find_named
 from trainer.data.npz import find_npz
 from trainer.data.sources import Cifar10, Digits, Folder, Named, Npz, Source, Table, parse_source
@@ -29,6 +29,8 @@ from trainer.data.tables import find_table
 from trainer.errors import DataError
 
 MAX_SIZE = 4096  # pixels
+MAX_BAD_SHARE = 0.1  # of the images that may be skipped; where more are bad, the source is at fault and not they
+OnBadImage = Literal["fail", "skip"]
 
 _SHOWN_BAD = 10
 
@@ -41,6 +43,7 @@ class Options:
     val_fraction: float
     test_fraction: float
     seed: int
+    on_bad_image: OnBadImage
 
     def __post_init__(self) -> None:
         faults = [*self._fraction_faults(), *self._number_faults()]
@@ -69,6 +72,7 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     seed: int = 0,
+    on_bad_image: OnBadImage = "fail",
     allow_download: bool = True,
     on_progress: Progress | None = None,
     download: Download = download_cifar10,
@@ -85,6 +89,8 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
         val_fraction: Of what is not in the test split; of no effect where the source has its own.
         test_fraction: Of all; of no effect where the source has its own.
         seed: Decides who is in which split.
+        on_bad_image: What to do about files that cannot be used: refuse the source, or leave them out and list them
+            in the data set, up to a tenth of all.
         allow_download: Whether CIFAR-10 may come from the network.
         on_progress: Called from this thread with the numbers of images done and in all.
         download: Leaves the official archive of CIFAR-10, or a cifar10.npz, in the folder that it is given.
@@ -92,7 +98,13 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
     Raises:
         DataError: For whatever is wrong with the source or the options, and when the disk is full.
     """
-    options = Options(image_size=image_size, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    options = Options(
+        image_size=image_size,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        seed=seed,
+        on_bad_image=on_bad_image,
+    )
     found = parse_source(source)
     origin = find_origin(found, data_dir=data_dir, download=download if allow_download else None)
     target = cache / _folder_name(origin, options)
@@ -131,29 +143,51 @@ def find_origin(source: Source, *, data_dir: Path, download: Download | None) ->
             assert_never(source)
 
 
-def check_images(bad: list[BadImage], *, source: str, num_images: int) -> None:
-    """Refuse a source with images that cannot be used.
+def check_images(bad: Sequence[BadImage], *, source: str, num_images: int, on_bad_image: OnBadImage) -> None:
+    """Refuse a source with images that cannot be used, unless they may be skipped and are few.
 
     Raises:
         DataError: It lists the first of them with the reasons.
     """
-    if not bad:
+    may_skip = on_bad_image == "skip"
+    if not bad or (may_skip and len(bad) <= MAX_BAD_SHARE * num_images):
         return
-    lines = [f"  {image}" for image in sorted(bad, key=lambda image: str(image.path))[:_SHOWN_BAD]]
+    lines = [f"  {image}" for image in bad[:_SHOWN_BAD]]
     if len(bad) > _SHOWN_BAD:
         lines.append(f"  and {len(bad) - _SHOWN_BAD} more")
+    remedy = (
+        f"At most {100 * MAX_BAD_SHARE:.0f} % are skipped: look at the source."
+        if may_skip
+        else ("Remove or repair them, and run again; or leave them out: --on-bad-image skip.")
+    )
     raise DataError(
-        f"{len(bad)} of {num_images} images of {source} cannot be used:\n" + "\n".join(lines) + "\n"
-        "Remove or repair them, and run again."
+        f"{len(bad)} of {num_images} images of {source} cannot be used:\n" + "\n".join(lines) + f"\n{remedy}"
     )
 
 
 def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progress | None) -> None:
-    """Write a data set into `folder`."""
+    """Write a data set into `folder`; where files are skipped, a second time without them."""
     scratch = folder / "scratch"
     scratch.mkdir()
     material = origin.open(scratch, options.image_size)
-    splits = make_splits(
+    num_images = sum(len(part.labels) for part in material.parts.values()) + len(material.unfit)
+    skipped: list[BadImage] = []
+    while True:
+        splits = _split(material, options)
+        _require_room(folder, origin, material, splits)
+        bad = sorted([*material.unfit, *write_images(folder, material, splits, on_progress=on_progress)], key=str)
+        skipped += bad
+        check_images(skipped, source=origin.name, num_images=num_images, on_bad_image=options.on_bad_image)
+        if not bad:
+            break
+        material = without(material, bad)
+    _write_labels(folder, material, splits)
+    describe(folder, source=origin.name, class_names=material.class_names, skipped=list(map(str, skipped)))
+    shutil.rmtree(scratch)
+
+
+def _split(material: Material, options: Options) -> dict[SplitName, Selection]:
+    return make_splits(
         {split: part.labels for split, part in material.parts.items()},
         groups=material.parts["train"].groups,
         class_names=material.class_names,
@@ -161,14 +195,12 @@ def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progr
         test_fraction=options.test_fraction,
         seed=options.seed,
     )
-    num_images = sum(len(chosen.numbers) for chosen in splits.values())
+
+
+def _require_room(folder: Path, origin: Origin, material: Material, splits: Mapping[SplitName, Selection]) -> None:
     height, width, channels = material.image_shape
-    require_free(folder, num_images * height * width * channels, what=f"decode {origin.name}")
-    bad = [*material.unfit, *write_images(folder, material, splits, on_progress=on_progress)]
-    check_images(bad, source=origin.name, num_images=num_images + len(material.unfit))
-    _write_labels(folder, material, splits)
-    describe(folder, source=origin.name, class_names=material.class_names)
-    shutil.rmtree(scratch)
+    num_bytes = sum(len(chosen.numbers) for chosen in splits.values()) * height * width * channels
+    require_free(folder, num_bytes, what=f"decode {origin.name}")
 
 
 def _write_labels(folder: Path, material: Material, splits: Mapping[SplitName, Selection]) -> None:

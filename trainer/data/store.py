@@ -7,7 +7,7 @@ Letters: N images, H W pixels, C channels.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from trainer.data.images import Pixels, portions, shown
 from trainer.data.splits import SPLITS, SplitName
 from trainer.errors import DataError
 
-SCHEMA = 1  # of the folder; another number is prepared anew
+SCHEMA = 2  # of the folder; another number is prepared anew
 META = "meta.json"
 
 _CHUNK_BYTES = 2**24
@@ -40,6 +40,7 @@ class DataSet:
     num_test: int
     mean: tuple[float, ...]  # of each channel of the training images, in [0, 1]
     std: tuple[float, ...]  # likewise; 0 where a channel is the same everywhere
+    skipped: tuple[str, ...] = ()  # files that were left out, each with its reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def write_labels(root: Path, split: SplitName, labels: NDArray[np.int64]) -> Non
     np.save(root / labels_file(split), labels.astype("<i8"), allow_pickle=False)
 
 
-def describe(root: Path, *, source: str, class_names: tuple[str, ...]) -> None:
+def describe(root: Path, *, source: str, class_names: tuple[str, ...], skipped: Sequence[str] = ()) -> None:
     """Write the description of a folder whose pixels and labels are written."""
     splits = {split: _mapped(root, images_file(split)) for split in SPLITS}
     found = moments(splits["train"])
@@ -127,6 +128,7 @@ def describe(root: Path, *, source: str, class_names: tuple[str, ...]) -> None:
         "num_images": {split: len(images) for split, images in splits.items()},
         "mean": found.mean,
         "std": found.std,
+        "skipped": list(skipped),
         "files": {name: (root / name).stat().st_size for name in files},
     }
     write_json(root / META, meta)
@@ -199,4 +201,5 @@ def _data_set(root: Path, meta: dict[str, Any]) -> DataSet:
         num_test=int(counts["test"]),
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
+        skipped=tuple(map(str, meta["skipped"])),
     )

@@ -222,7 +222,7 @@ def _part(tree: Tree, split: SplitName, size: int) -> Part:
                 out[row] = image
         return bad
 
-    return Part(tree.labels(split), fill, tree.groups(split))
+    return Part(tree.labels(split), fill, tree.groups(split), paths)
 
 
 def _unfit_note(tree: Tree) -> str:

@@ -12,6 +12,7 @@ from tests.trainer.data.data_samples import arrays, left_overs, make_folder, noi
 from trainer.data import DataSet, load_data_set, open_split
 from trainer.data.files import require_free, workspace
 from trainer.data.locked import open_test_split
+from trainer.data.store import SCHEMA
 from trainer.errors import DataError
 
 
@@ -180,9 +181,9 @@ def test_a_damaged_data_set_is_made_again(tmp_path: Path, name: str, harm: str) 
 
 def test_a_data_set_of_another_layout_is_refused(tmp_path: Path) -> None:
     meta = prepared("digits", tmp_path).root / "meta.json"
-    meta.write_text(meta.read_text().replace('"schema": 1', '"schema": 99'))
+    meta.write_text(meta.read_text().replace(f'"schema": {SCHEMA}', '"schema": 99'))
 
-    with pytest.raises(DataError, match="has layout 99, not 1: prepare it again"):
+    with pytest.raises(DataError, match="has layout 99, not 2: prepare it again"):
         load_data_set(meta.parent)
 
 
@@ -280,9 +281,48 @@ def test_unusable_images_are_listed_with_reasons(tmp_path: Path) -> None:
     lines = str(caught.value).splitlines()
     assert lines[0] == f"13 of 26 images of folder:{folder} cannot be used:"
     assert lines[1] == "  x/000.png is empty"
-    assert lines[-2:] == ["  and 3 more", "Remove or repair them, and run again."]
+    assert lines[-2] == "  and 3 more"
+    assert lines[-1] == "Remove or repair them, and run again; or leave them out: --on-bad-image skip."
     assert len(lines) == 13
     assert left_overs(tmp_path / "cache") == []
+
+
+def test_skipped_files_are_listed_and_the_rest_is_as_if_they_were_not_there(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "a", {"x": 20, "y": 10})
+    clean = prepared(f"folder:{folder}", tmp_path)
+    (folder / "x" / "bad.png").write_bytes(b"GIF89a")
+    os.mkfifo(folder / "y" / "pipe.png")
+
+    found = prepared(f"folder:{folder}", tmp_path, on_bad_image="skip")
+
+    assert [line.split()[0] for line in found.skipped] == ["x/bad.png", "y/pipe.png"]
+    assert found.fingerprint == clean.fingerprint
+    assert load_data_set(found.root) == found
+    assert clean.skipped == ()
+
+
+@pytest.mark.parametrize(("num_bad", "is_refused"), [(3, False), (4, True)])
+def test_more_bad_files_than_a_tenth_are_the_fault_of_the_source(
+    tmp_path: Path, num_bad: int, is_refused: bool
+) -> None:
+    folder = make_folder(tmp_path / "a", {"x": 20, "y": 10})
+    for number in range(num_bad):
+        (folder / "x" / f"{number:03}.png").write_bytes(b"no image")
+
+    if is_refused:
+        with pytest.raises(DataError, match=r"4 of 30 images.*(?s:.)*At most 10 % are skipped"):
+            prepared(f"folder:{folder}", tmp_path, on_bad_image="skip")
+    else:
+        assert len(prepared(f"folder:{folder}", tmp_path, on_bad_image="skip").skipped) == 3
+
+
+def test_a_class_that_is_nothing_but_bad_files_is_refused(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "a", {"x": 30, "y": 30, "z": 2})
+    for number in range(2):
+        (folder / "z" / f"{number:03}.png").write_bytes(b"no image")
+
+    with pytest.raises(DataError, match="class 'z' has"):
+        prepared(f"folder:{folder}", tmp_path, on_bad_image="skip")
 
 
 def test_a_bad_file_that_comes_later_is_seen(tmp_path: Path) -> None:
