@@ -49,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(num_cores())
     data_set = prepare("cifar10", cache=user_cache(), data_dir=options.data_dir)
-    images = load_images(open_split(data_set, "train"), data_set, torch.device("cpu"))
+    images = load_images(open_split(data_set, "train"), data_set.moments, torch.device("cpu"))
     precision = fastest_precision(torch.device("cpu"))
     attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE, repeats=4)
     print(f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable")
@@ -135,7 +135,7 @@ def _gflop_per_image(config: JobConfig, data_set: DataSet) -> float:
 
 def _compare_accuracy(config: JobConfig, data_set: DataSet, images: Images) -> None:
     """Train both loops on the same few images for the same epochs; print mean and spread of the accuracies."""
-    val = load_images(open_split(data_set, "val"), data_set, torch.device("cpu"))
+    val = load_images(open_split(data_set, "val"), data_set.moments, torch.device("cpu"))
     few, few_val = _first(images, FEW_IMAGES), _first(val, FEW_VAL_IMAGES)
     found: dict[str, list[float]] = {"ours": [], "tutorial": []}
     for seed in SEEDS:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from spaces import Choice, Float, Integer, Param, SearchSpace, SpaceError, Value
-from trainer.config import JobConfig, all_settings, job_config, variant_name
+from trainer.config import JobConfig, all_settings, job_config
 from trainer.errors import ConfigError, did_you_mean
 
 RESERVED = {
@@ -95,18 +95,26 @@ def _ends(param: Param) -> tuple[Value, ...]:
             return (low, high)
 
 
-def model_names(space: SearchSpace) -> tuple[str, ...]:
-    """Return the models that a space can draw; its constant one, or the job's default where it has none."""
-    for param in space.params:
-        if param.path == "model":
-            return tuple(str(value) for value in _ends(param))
-    fixed = [str(constant.value) for constant in space.constants if constant.path == "model"]
-    return tuple(fixed) or (variant_name("model", JobConfig().model),)
+def example_draws(space: SearchSpace) -> list[dict[str, Value]]:
+    """Return a draw for each network that a space can draw: of a baseline if there is one, else from the upper ends."""
+    return [_draw_at(space, _nearest_baseline(space, chosen) | chosen, turn=-1) for chosen in _networks(space)]
 
 
-def example_draw(space: SearchSpace, model: str) -> dict[str, Value]:
-    """Return a draw with that model: a baseline if there is one, else the upper ends of all ranges."""
+def _networks(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    """Yield the values of the parameters that together say which network a job trains."""
+    deciding = [param for param in space.params if param.path in ("model", "model.name")]
+    chosen: list[dict[str, Value]] = [{}]
+    for param in deciding:
+        chosen = [
+            drawn | ({param.name: option} if param.is_active(drawn) else {})
+            for drawn in chosen
+            for option in (_ends(param) if param.is_active(drawn) else ("",))
+        ]
+    yield from chosen
+
+
+def _nearest_baseline(space: SearchSpace, chosen: Mapping[str, Value]) -> dict[str, Value]:
     for baseline in space.baselines:
-        if baseline.get("model") == model:
-            return _draw_at(space, baseline, turn=-1)
-    return _draw_at(space, {"model": model}, turn=-1)
+        if all(baseline.get(name) == value for name, value in chosen.items()):
+            return dict(baseline)
+    return {}

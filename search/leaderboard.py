@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from search.trials import State, Trial, score
-from trainer.config import flat, variant_name
+from trainer.config import flat, model_name, variant_name
 
 COLUMNS = {
     "rank": "rank",
@@ -70,7 +70,7 @@ def _row(trial: Trial) -> dict[str, object]:
         "val_top5_accuracy": last.val_top5_accuracy if last else None,
         "val_loss": last.val_loss if last else None,
         "epochs": last.epoch if last else 0.0,
-        "model": variant_name("model", trial.config.model),
+        "model": model_name(trial.config.model),
         "optimizer": variant_name("optimizer", trial.config.optimizer),
         "lr": settings["optimizer.lr"],
         "batch_size": settings["training.batch_size"],

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.errors import StudyError
 from search.executors import Executor, Gone
-from search.jobs import build_job, example_draw, model_names
+from search.jobs import build_job, example_draws
 from search.request import Request
 from spaces import Value
 from trainer.orders import MeasureOrder, Order
@@ -52,9 +52,7 @@ def make_plan(executor: Executor, request: Request, *, data_root: Path, data: st
     """
     space, cores = request.space, num_cores()
     order = MeasureOrder(
-        configs=tuple(
-            build_job(space, example_draw(space, model), data=data, seed=0, runtime={}) for model in model_names(space)
-        ),
+        configs=tuple(build_job(space, drawn, data=data, seed=0, runtime={}) for drawn in example_draws(space)),
         data_root=data_root,
         device=request.device,
         num_cores=cores,

@@ -29,7 +29,7 @@ from search.tracking.connect import connect, warm_up
 from search.tracking.uploader import Uploader
 from search.trials import State, Trial
 from spaces import Value
-from trainer.config import JobConfig
+from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
 
@@ -180,8 +180,8 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
 
 def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]) -> JobConfig:
     """Return the job of drawn parameters; all jobs of a study share its seed, so that they are comparable."""
-    model = str(request.space.settings(drawn).get("model", "fastnet"))
-    return build_job(request.space, drawn, data=data.fingerprint, seed=request.seed, runtime=plan.runtime(model))
+    build = partial(build_job, request.space, drawn, data=data.fingerprint, seed=request.seed)
+    return build(runtime=plan.runtime(model_name(build(runtime={}).model)))
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainer.data import DataSet, Split
+from trainer.data import Split
+from trainer.data.store import Moments
 from trainer.seeds import derive
 
 LEAST_STD = 1 / 255  # one grey level: a constant channel has none
@@ -37,7 +38,7 @@ class Images:
         return pixels.permute(0, 3, 1, 2).float() / 255, labels
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Subtract the mean and divide by the deviation of the training pixels."""
+        """Subtract the mean and divide by the deviation."""
         return (images - self.mean) / self.std
 
     def portions(self, size: int, numbers: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -48,13 +49,19 @@ class Images:
             yield self.normalise(images), labels
 
 
-def load_images(split: Split, data_set: DataSet, device: torch.device) -> Images:
-    """Wrap a split; its pixels stay memory-mapped on a processor and move to an accelerator if they fit."""
+def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
+    """Wrap a split; its pixels stay memory-mapped on a processor and move to an accelerator if they fit.
+
+    Args:
+        split: Of a prepared data set.
+        moments: What its pixels are normalised by, as `input_moments` gives it for a model.
+        device: Of the job.
+    """
     pixels, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
     if device.type == "cuda" and pixels.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         pixels, labels = pixels.to(device), labels.to(device)
-    mean = torch.tensor(data_set.mean, device=device).view(-1, 1, 1)
-    std = torch.tensor(data_set.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
+    mean = torch.tensor(moments.mean, device=device).view(-1, 1, 1)
+    std = torch.tensor(moments.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
     return Images(pixels, labels, mean, std)
 
 

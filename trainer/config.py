@@ -34,6 +34,8 @@ from trainer.settings import (
     Section,
     Sgd,
     Step,
+    Timm,
+    TorchVision,
     Training,
     Vit,
     Wsd,
@@ -50,6 +52,8 @@ VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
             "resnet18": ResNet18,
             "convnext": ConvNext,
             "vit": Vit,
+            "timm": Timm,
+            "torchvision": TorchVision,
         },
         "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "muon": Muon, "lion": Lion},
         "schedule": {
@@ -97,6 +101,12 @@ def _plain(value: Value, kind: object) -> Value:
 def variant_name(section: str, chosen: Section) -> str:
     """Return the name under which a variant is chosen in its section, such as `adamw`."""
     return next(name for name, kind in VARIANTS[section].items() if kind is type(chosen))
+
+
+def model_name(model: Model) -> str:
+    """Return the name by which a network is known: its variant's, or that of its library, such as `timm:resnet18`."""
+    variant = variant_name("model", model)
+    return f"{variant}:{model.name}" if isinstance(model, Timm | TorchVision) else variant
 
 
 def flat(config: JobConfig) -> dict[str, Value]:

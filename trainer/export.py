@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from trainer.batches import LEAST_STD
 from trainer.config import JobConfig
 from trainer.data import DataSet
-from trainer.models import build_model
+from trainer.data.store import Moments
+from trainer.models import build_model, input_moments
 
 INPUT = "images"
 OUTPUT = "probabilities"
@@ -27,13 +28,13 @@ class Servable(nn.Module):
     Resizing is left to the caller: the images have the size that the model was trained on.
     """
 
-    def __init__(self, model: nn.Module, data_set: DataSet) -> None:
+    def __init__(self, model: nn.Module, moments: Moments) -> None:
         super().__init__()
         self.model = model
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", torch.tensor(data_set.mean).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(data_set.std).clamp(min=LEAST_STD).view(-1, 1, 1))
+        self.register_buffer("mean", torch.tensor(moments.mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(moments.std).clamp(min=LEAST_STD).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise, classify, and turn logits into probabilities."""
@@ -44,9 +45,12 @@ class Servable(nn.Module):
 
 def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servable:
     """Build the classifier of a trained job from its safetensors file, in eval mode, on the processor."""
-    model = build_model(config.model, image_shape=data_set.image_shape, num_classes=len(data_set.class_names), seed=0)
+    num_classes = len(data_set.class_names)
+    model = build_model(
+        config.model, image_shape=data_set.image_shape, num_classes=num_classes, seed=0, with_weights=False
+    )
     model.load_state_dict(safetensors.torch.load_file(weights))
-    return Servable(model, data_set).eval()
+    return Servable(model, input_moments(config.model, data_set)).eval()
 
 
 def export_onnx(servable: Servable, data_set: DataSet, path: Path) -> None:

@@ -30,6 +30,7 @@ from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
 from trainer.loop import Scored, predict_split, steps_in_epoch, train
 from trainer.measure import measure
+from trainer.models import input_moments
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
 from trainer.state import TrainState, begin, restore, scored_model, to_checkpoint
@@ -91,7 +92,7 @@ def _test(order: TestOrder) -> Tested:
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
     data_set = _load_data(order)
-    images = load_images(open_test_split(data_set), data_set, device)
+    images = load_images(open_test_split(data_set), input_moments(config.model, data_set), device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
     if content is None:
         raise CheckpointError(f"There is no sound checkpoint of this job in {order.directory}.")
@@ -121,8 +122,9 @@ def _prepare(order: TrainOrder) -> _Run:
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
     data_set = _load_data(order)
-    train_images = load_images(open_split(data_set, "train"), data_set, device)
-    val_images = load_images(open_split(data_set, "val"), data_set, device)
+    moments = input_moments(config.model, data_set)
+    train_images = load_images(open_split(data_set, "train"), moments, device)
+    val_images = load_images(open_split(data_set, "val"), moments, device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
     state = begin(config, data_set, train_images, is_new=content is None)
     history: list[EpochResult] = []

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from trainer.batches import Images, load_images
-from trainer.config import JobConfig, variant_name
+from trainer.config import JobConfig, model_name
 from trainer.data import load_data_set, open_split
 from trainer.devices import fastest_precision, resolve_device
 from trainer.loop import take_step
@@ -40,13 +40,13 @@ def measure(order: MeasureOrder) -> Measured:
     data_set = load_data_set(order.data_root)
     device = resolve_device(order.device)
     precision = fastest_precision(device)
-    images = load_images(open_split(data_set, "train"), data_set, device)
+    images = load_images(open_split(data_set, "train"), data_set.moments, device)  # any will do
     on_device = {"device": str(device), "precision": precision, "channels_last": device.type != "mps"}
     configs = [_with(config, **on_device) for config in order.configs]
     threads = order.threads or _threads(order, configs[0], images)
     portions, rates = {}, {}
     for config in configs:
-        name = variant_name("model", config.model)
+        name = model_name(config.model)
         portions[name], rates[name] = _best_portion(_with(config, threads=threads), images, order)
     return Measured(
         device=str(device),

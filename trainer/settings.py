@@ -83,6 +83,37 @@ class Vit:
     drop_path: float = number(0.0, BELOW_ONE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timm:
+    """Any network of timm, by its name."""
+
+    name: str = "resnet18"  # as timm.list_models() has it
+    pretrained: bool = False  # with its published weights, a new head on them
+    weights: str = ""  # file:PATH of those weights; empty: downloaded
+    dropout: float = number(0.0, BELOW_ONE)  # before the head
+    drop_path: float = number(0.0, BELOW_ONE)
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it begins with weights that were learnt elsewhere."""
+        return self.pretrained or bool(self.weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchVision:
+    """Any classification network of torchvision, by its name."""
+
+    name: str = "resnet18"  # as torchvision.models.list_models() has it
+    pretrained: bool = False  # with its published weights, a new head on them
+    weights: str = ""  # file:PATH of those weights; empty: downloaded
+    dropout: float = number(0.0, BELOW_ONE)  # where the network has such a layer
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it begins with weights that were learnt elsewhere."""
+        return self.pretrained or bool(self.weights)
+
+
 # Optimizers; `lr` is the peak rate of one step at the job's batch size
 
 
@@ -231,7 +262,7 @@ class Runtime:
     threads: int = number(1, Range(1, 4096))  # of the processor, on CPU
 
 
-Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit
+Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
 Optimizer = Sgd | Adam | AdamW | Muon | Lion
 Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
 Section = Model | Optimizer | Schedule | Augment | Training | Runtime

@@ -68,6 +68,7 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new:
         image_shape=data_set.image_shape,
         num_classes=len(data_set.class_names),
         seed=derive(config.seed, "weights"),
+        with_weights=is_new,
     ).to(device)
     if is_new:
         initialise_from_data(model, lambda: _first_images(train_images))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.jobs import build_job, check_space, example_draw, model_names
+from search.jobs import build_job, check_space, example_draws
 from search.sampling import Sampler
 from spaces import SearchSpace, SpaceError, Value, load_space, parse_space, preset_names
-from trainer.config import flat
+from trainer.config import flat, model_name
 from trainer.errors import ConfigError
 
 
@@ -125,30 +125,41 @@ def test_a_draw_that_makes_no_job_is_refused() -> None:
         build_job(space, {"training.batch_size": 0}, data="", seed=0, runtime={})
 
 
+TWO_OF_TIMM = """
+  model:
+    choice:
+      resnet9: {width: 8}
+      timm:
+        name: {choice: [resnet18, vit_tiny_patch16_224]}
+        dropout: {float: [0.0, 0.5]}
+      torchvision: {name: squeezenet1_1}
+"""
+
+
 @pytest.mark.parametrize(
     ("parameters", "names"),
     [
-        ("  model: {choice: [vit, resnet9]}", ("vit", "resnet9")),
-        ("  model: resnet18\n  training: {batch_size: {choice: [8, 16]}}", ("resnet18",)),
-        ("  training: {batch_size: {choice: [8, 16]}}", ("fastnet",)),
+        ("  model: {choice: [vit, resnet9]}", ["vit", "resnet9"]),
+        ("  model: resnet18\n  training: {batch_size: {choice: [8, 16]}}", ["resnet18"]),
+        ("  training: {batch_size: {choice: [8, 16]}}", ["fastnet"]),
+        (TWO_OF_TIMM, ["resnet9", "timm:resnet18", "timm:vit_tiny_patch16_224", "torchvision:squeezenet1_1"]),
     ],
 )
-def test_the_models_of_a_space_are_its_options_its_constant_or_the_default(
-    parameters: str, names: tuple[str, ...]
-) -> None:
-    assert model_names(_space(parameters)) == names
+def test_there_is_an_example_of_each_network_that_a_space_can_draw(parameters: str, names: list[str]) -> None:
+    space = _space(parameters)
+
+    jobs = [build_job(space, drawn, data="", seed=0, runtime={}) for drawn in example_draws(space)]
+
+    assert [model_name(job.model) for job in jobs] == names
 
 
-def test_an_example_of_a_model_is_its_baseline(small_space: SearchSpace) -> None:
+def test_an_example_of_a_model_is_its_baseline() -> None:
     digits = load_space("digits")
     baseline = next(b for b in digits.baselines if b["model"] == "resnet9")
 
-    drawn = example_draw(digits, "resnet9")
+    drawn = next(drawn for drawn in example_draws(digits) if drawn["model"] == "resnet9")
 
-    assert {name: drawn[name] for name, value in baseline.items() if name in ("model", "optimizer")} == {
-        "model": "resnet9",
-        "optimizer": baseline["optimizer"],
-    }
+    assert {name: drawn[name] for name in baseline} == dict(baseline)
     assert set(drawn) == {param.name for param in digits.active(drawn)}
 
 
@@ -156,15 +167,15 @@ def test_an_example_of_a_model_is_its_baseline(small_space: SearchSpace) -> None
 def test_each_model_of_a_preset_has_an_example_that_makes_a_job(preset: str) -> None:
     space = load_space(preset)
 
-    for model in model_names(space):
-        job = build_job(space, example_draw(space, model), data="", seed=0, runtime={})
-        assert flat(job)["model"] == model
+    for drawn in example_draws(space):
+        job = build_job(space, drawn, data="", seed=0, runtime={})
+        assert flat(job)["model"] == drawn["model"]
 
 
 def test_without_a_baseline_an_example_takes_the_upper_ends() -> None:
     space = _space("  model: {choice: {fastnet: {}, vit: {depth: {int: [1, 6]}}}}")
 
-    assert example_draw(space, "vit") == {"model": "vit", "model.vit.depth": 6}
+    assert example_draws(space)[1] == {"model": "vit", "model.vit.depth": 6}
 
 
 def test_a_seed_among_the_parameters_is_refused() -> None:

@@ -41,6 +41,8 @@ MODELS: Mapping[str, Mapping[str, Value]] = {  # small ones of every kind
     "resnet18": {"model": "resnet18", "model.width": 8},
     "convnext": {"model": "convnext", "model.patch": 1},
     "vit": {"model": "vit", "model.dim": 32, "model.depth": 2},
+    "timm": {"model": "timm", "model.name": "test_efficientnet"},
+    "torchvision": {"model": "torchvision", "model.name": "mnasnet0_5"},
 }
 
 
@@ -79,7 +81,7 @@ def prepare_stripes(place: Path, *, num_images: int = 96) -> DataSet:
 
 
 def open_splits(data_set: DataSet) -> Splits:
-    parts = (load_images(open_split(data_set, split), data_set, CPU) for split in ("train", "val"))
+    parts = (load_images(open_split(data_set, split), data_set.moments, CPU) for split in ("train", "val"))
     return Splits(data_set, *parts)
 
 

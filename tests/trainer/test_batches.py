@@ -87,7 +87,7 @@ def test_images_taken_lie_between_zero_and_one_and_channels_last(splits: Splits)
 @pytest.mark.parametrize("name", ["stripes", "digits"])
 def test_normalised_training_images_have_mean_zero_and_deviation_one(name: str, request: pytest.FixtureRequest) -> None:
     data_set: DataSet = request.getfixturevalue(name)
-    images = load_images(open_split(data_set, "train"), data_set, CPU)
+    images = load_images(open_split(data_set, "train"), data_set.moments, CPU)
 
     pixels, _ = images.take(torch.arange(len(images)))
     channels = images.normalise(pixels).double().transpose(0, 1).flatten(1)
@@ -104,7 +104,7 @@ def test_validation_images_are_normalised_as_training_images_are(splits: Splits)
 def test_a_channel_that_is_the_same_everywhere_stays_finite(stripes: DataSet) -> None:
     constant = replace(stripes, image_shape=(2, 2, 1), mean=(0.2,), std=(0.0,))
     split = Split(np.full((3, 2, 2, 1), 51, dtype=np.uint8), np.zeros(3, dtype=np.int64))
-    images = load_images(split, constant, CPU)
+    images = load_images(split, constant.moments, CPU)
 
     pixels, _ = images.take(torch.arange(3))
 

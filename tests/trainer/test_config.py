@@ -107,7 +107,8 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
     [
         pytest.param(
             {"model": "resnet_9"},
-            "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: fastnet, resnet9, resnet18, convnext, vit.",
+            "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: fastnet, resnet9, resnet18, convnext, vit, "
+            "timm, torchvision.",
             id="a variant with a near name",
         ),
         pytest.param(

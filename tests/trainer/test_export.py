@@ -77,7 +77,7 @@ def test_a_servable_classifier_takes_bytes_and_gives_the_probabilities_of_evalua
 def check_export(data_set: DataSet, settings: Mapping[str, Value], path: Path) -> None:
     """Export a model, and compare what ONNX Runtime makes of it with what torch does."""
     _, state = trained(data_set, settings)
-    servable = Servable(scored_model(state), data_set).eval()
+    servable = Servable(scored_model(state), data_set.moments).eval()
 
     export_onnx(servable, data_set, path)
 

@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_with(desk: Desk) -> None:
 def test_a_trained_job_is_scored_on_the_test_split(desk: Desk) -> None:
     desk.train()
     model = load_servable(desk.config, desk.data_set, desk.directory / WEIGHTS).model
-    images = load_images(open_test_split(desk.data_set), desk.data_set, CPU)
+    images = load_images(open_test_split(desk.data_set), desk.data_set.moments, CPU)
     with torch.inference_mode():
         expected = torch.cat([model(pixels) for pixels, _ in images.portions(50)])
 

@@ -26,6 +26,14 @@ META = "meta.json"
 _CHUNK_BYTES = 2**24
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and standard deviation of each channel, in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
     """A prepared data set: what a job has to know of it, and where its pixels lie."""
@@ -42,6 +50,11 @@ class DataSet:
     std: tuple[float, ...]  # likewise; 0 where a channel is the same everywhere
     skipped: tuple[str, ...] = ()  # files that were left out, each with its reason
 
+    @property
+    def moments(self) -> Moments:
+        """Mean and standard deviation of the training images."""
+        return Moments(self.mean, self.std)
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -49,14 +62,6 @@ class Split:
 
     images: Pixels  # (N, H, W, C), a memory map
     labels: NDArray[np.int64]  # (N,)
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Mean and standard deviation of each channel, in [0, 1]."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def load_data_set(root: Path) -> DataSet:

@@ -9,11 +9,19 @@ from torch import Tensor, nn
 from trainer import settings as config
 from trainer.errors import ConfigError
 from trainer.models.fastnet import FastNet, whiten_from
+from trainer.models.published import build_published
 from trainer.models.resnet import ResNet9, ResNet18
 from trainer.models.timm_models import build_convnext, build_vit
 
 
-def build_model(settings: config.Model, *, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+def build_model(
+    settings: config.Model,
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    seed: int,
+    with_weights: bool = True,
+) -> nn.Module:
     """Build a freshly initialised model; equal arguments give equal weights.
 
     Args:
@@ -21,9 +29,10 @@ def build_model(settings: config.Model, *, image_shape: tuple[int, int, int], nu
         image_shape: H, W, C of the images it will see.
         num_classes: Logits it gives an image.
         seed: Of the initial weights. torch's global generator is left as it was.
+        with_weights: False where a checkpoint follows, so that published weights need not be had.
 
     Raises:
-        ConfigError: If the model cannot take images of this shape.
+        ConfigError: If the model cannot take images of this shape, or its published weights can't be had.
     """
     height, width, channels = image_shape
     if height != width:
@@ -41,6 +50,14 @@ def build_model(settings: config.Model, *, image_shape: tuple[int, int, int], nu
                 return build_convnext(settings, image_size=height, channels=channels, num_classes=num_classes)
             case config.Vit():
                 return build_vit(settings, image_size=height, channels=channels, num_classes=num_classes)
+            case config.Timm() | config.TorchVision():
+                return build_published(
+                    settings,
+                    image_size=height,
+                    channels=channels,
+                    num_classes=num_classes,
+                    with_weights=with_weights,
+                )
     assert_never(settings)
 
 
