@@ -20,10 +20,11 @@ TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", metavar="URI", help="MLflow tracking, if not the store's.", show_default=False),
 ]
-DataDir = Annotated[
-    Path,
-    typer.Option(metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to."),
-]
+_DATA_DIR = typer.Option(
+    metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to.", show_default="data"
+)
+DataDir = Annotated[Path, _DATA_DIR]
+DataDirOrNone = Annotated[Path | None, _DATA_DIR]  # None where something else may say it
 OnBadImage = Annotated[
     Literal["fail", "skip"] | None,
     typer.Option(help="About files that cannot be used; else the space's.", show_default=False),

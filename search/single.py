@@ -12,10 +12,9 @@ from pathlib import Path
 import yaml
 
 from search.errors import StudyError
-from search.storage import open_storage
-from search.store import Store, check_study_name, open_existing_store
-from search.study import load_study
-from spaces import Choice, DataSpec, Objective, SearchSpace, Value, parse_space, read_settings, read_text
+from search.resume import remembered_request
+from search.store import Store
+from spaces import Choice, DataSpec, Objective, SearchSpace, Value, read_settings, read_text
 from trainer.config import VARIANTS, JobConfig, flat, job_config, variant_name
 
 OTHER_THAN_TRAINING = ("data", "seed")  # settings of a job that its space has no say in
@@ -31,6 +30,7 @@ class Single:
     objective: Objective
     source: str | None  # of the images, where known
     seed: int
+    data_dir: Path | None = None  # where data sets lay
 
 
 def from_space(space: SearchSpace) -> Single:
@@ -59,25 +59,22 @@ def from_trial(name: str, *, store: Path, storage: str | None) -> Single:
     Raises:
         StudyError: If the name has another form, or there is no such trial.
     """
-    study_name, colon, number = name.rpartition(":")
-    if not colon or not number.isdecimal():
+    study_name, _, number = name.rpartition(":")
+    if not study_name or not number.isdecimal():
         raise StudyError(f"A trial is named STUDY:NUMBER, such as digits:3; got {name!r}.")
-    checked = check_study_name(study_name)
-    opened = open_existing_store(store)
-    study = load_study(open_storage(storage or opened.study_url, read_only=True), checked)
-    trials = {str(trial.number): trial for trial in Store(store).trials(study.name)}
+    request = remembered_request(study_name, store=store, storage=storage, cache=Path())
+    trials = {str(trial.number): trial for trial in Store(store).trials(study_name)}
     if str(int(number)) not in trials:
-        raise StudyError(f"Study {study.name!r} has no trial {number}; it has {len(trials)}, counted from 0.")
+        raise StudyError(f"Study {study_name!r} has no trial {number}; it has {len(trials)}, counted from 0.")
     config = trials[str(int(number))].config
-    known = study.attributes
-    space = parse_space(known["autoclf.space_text"], file=Path(f"{known['autoclf.space_name']}.yaml"))
     return Single(
-        name=f"{study.name}-{number}",
+        name=f"{study_name}-{number}",
         settings={p: v for p, v in flat(config).items() if p not in OTHER_THAN_TRAINING and v is not None},
-        data=space.data,
-        objective=space.objective,
-        source=known["autoclf.source"],
+        data=request.space.data,
+        objective=request.space.objective,
+        source=request.source,
         seed=config.seed,
+        data_dir=request.data_dir,
     )
 
 

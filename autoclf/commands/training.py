@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.commands.searching import Device, run_request
-from autoclf.options import SOURCES, DataDir, Json, OnBadImage, Storage, Store, TrackingUri, user_cache
+from autoclf.options import SOURCES, DataDirOrNone, Json, OnBadImage, Storage, Store, TrackingUri, user_cache
 
 if TYPE_CHECKING:
     from search.single import Single
@@ -41,7 +41,7 @@ def train(
     tracking_uri: TrackingUri = None,
     device: Device = "auto",
     seed: Seed = None,
-    data_dir: DataDir = Path("data"),
+    data_dir: DataDirOrNone = None,
     on_bad_image: OnBadImage = None,
     json: Json = False,
 ) -> None:
@@ -69,7 +69,7 @@ def train(
         workers=1,
         device=device,
         seed=single.seed,
-        data_dir=data_dir,
+        data_dir=data_dir or single.data_dir or Path("data"),
         cache=user_cache(),
         on_bad_image=on_bad_image,
         reads_test=test,
