@@ -11,28 +11,31 @@ class BatchNorms:
     """The batch norms of a model in training, with the share that each new portion of a batch has in its averages."""
 
     layers: tuple[tuple[nn.BatchNorm2d, float], ...]
+    are_blank: bool = True  # at the first step: their averages start from arbitrary values, not from learnt ones
 
     def count(self, num_portions: int) -> None:
         """Prepare for the next portion, after so many in all.
 
-        The averages start from arbitrary values. The n-th portion gets the weight m / (1 - (1 - m)^n), which makes
-        them the mean of what was seen, recent portions first: the bias correction of Adam (Kingma & Ba, 2015,
+        Where the averages start from arbitrary values, the n-th portion gets the weight m / (1 - (1 - m)^n), which
+        makes them the mean of what was seen, recent portions first: the bias correction of Adam (Kingma & Ba, 2015,
         section 3). Without it a model scored after a dozen steps is judged by its initial statistics.
         """
         for layer, momentum in self.layers:
-            layer.momentum = momentum / (1 - (1 - momentum) ** (num_portions + 1))
+            layer.momentum = momentum / (1 - (1 - momentum) ** (num_portions + 1)) if self.are_blank else momentum
 
 
-def batch_norms_of(model: nn.Module, *, portions: int) -> BatchNorms:
+def batch_norms_of(model: nn.Module, *, portions: int, are_blank: bool = True) -> BatchNorms:
     """Collect the batch norms; a batch's portions together count as much as the whole batch would.
 
     Args:
         model: With the momenta of its makers.
         portions: Of a batch.
+        are_blank: Whether their averages have seen nothing yet; those of published weights have.
     """
     layers = ((module, module.momentum) for module in model.modules() if isinstance(module, nn.BatchNorm2d))
     return BatchNorms(
-        tuple((layer, 1 - (1 - momentum) ** (1 / portions)) for layer, momentum in layers if momentum is not None)
+        tuple((layer, 1 - (1 - momentum) ** (1 / portions)) for layer, momentum in layers if momentum is not None),
+        are_blank=are_blank,
     )
 
 

@@ -13,7 +13,7 @@ from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.devices import DTYPES
 from trainer.libraries import import_timm
-from trainer.models import build_model, initialise_from_data
+from trainer.models import build_model, initialise_from_data, is_pretrained
 from trainer.optimizers import Optimizers, build_optimizers
 from trainer.seeds import derive
 
@@ -81,7 +81,11 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new:
         averaged = import_timm().utils.ModelEmaV3(model, decay=config.training.ema, use_warmup=True)
     return TrainState(
         model=model,
-        norms=batch_norms_of(model, portions=portions_of(batch_size, config.runtime.micro_batch)),
+        norms=batch_norms_of(
+            model,
+            portions=portions_of(batch_size, config.runtime.micro_batch),
+            are_blank=not is_pretrained(config.model),
+        ),
         optimizers=build_optimizers(config.optimizer, model, precision=precision),
         averaged=averaged,
         scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.trainer.short_jobs import fresh, open_splits, prepare_stripes, tiny_job
 from trainer.config import job_config
 from trainer.data import DataSet
 from trainer.errors import ConfigError
+from trainer.loop import take_step
 from trainer.models import build_model, input_moments
 from trainer.settings import FastNet, Timm, TorchVision
 
@@ -189,3 +191,16 @@ def test_a_job_names_its_network() -> None:
     config = job_config({"model": "timm", "model.name": "test_vit", "model.dropout": 0.1})
 
     assert config.model == Timm(name="test_vit", dropout=0.1)
+
+
+def test_learnt_averages_of_batch_norms_are_kept_and_not_begun_anew(tmp_path: Path) -> None:
+    donor = built(Timm(name="test_resnet"), num_classes=1000)
+    donor.get_buffer("conv1.1.running_mean").fill_(100.0)
+    values = {"model": "timm", "model.name": "test_resnet", "model.weights": saved(donor, tmp_path / "a.pth")}
+    splits = open_splits(prepare_stripes(tmp_path / "data"))
+    state = fresh(tiny_job(splits.data_set, values), splits)
+
+    take_step(state, tiny_job(splits.data_set, values), splits.train, torch.arange(8))
+
+    mean = state.model.get_buffer("conv1.1.running_mean")
+    assert (mean > 85).all(), "a tenth of the way to the first batch's, and not there at once"

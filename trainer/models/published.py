@@ -21,6 +21,11 @@ WITH_SIDE_HEADS = ("googlenet", "inception_v3")  # of torchvision; their second 
 MOST_HEAD_TENSORS = 2  # weight and bias, which a head for other classes replaces
 
 
+def is_pretrained(settings: Model) -> bool:
+    """Say whether a model begins with weights that were learnt elsewhere."""
+    return isinstance(settings, Timm | TorchVision) and settings.is_pretrained
+
+
 def input_moments(settings: Model, data_set: DataSet) -> Moments:
     """Return what pixels are normalised by: what the weights were trained with, else the training images' own.
 
