@@ -58,8 +58,12 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
 
 def changed_settings(config: JobConfig) -> Mapping[str, object]:
     """Return the settings of a job that a person would name: not the machine's, and none that is off."""
-    hidden = ("runtime.", "data", "augment.randaugment_magnitude" if not config.augment.randaugment_ops else "data")
-    return {p: v for p, v in flat(config).items() if not p.startswith(hidden) and v not in (0, "none")}
+    hidden = ["runtime.", "data"]
+    if not config.augment.randaugment_ops:
+        hidden.append("augment.randaugment_magnitude")
+    if not getattr(config.model, "is_pretrained", False):
+        hidden.append("transfer.")
+    return {p: v for p, v in flat(config).items() if not p.startswith(tuple(hidden)) and v not in (0, "none")}
 
 
 def short_columns(objective: str) -> list[str]:

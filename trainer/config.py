@@ -37,6 +37,7 @@ from trainer.settings import (
     Timm,
     TorchVision,
     Training,
+    Transfer,
     Vit,
     Wsd,
 )
@@ -66,7 +67,9 @@ VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
         },
     }
 )
-PLAIN: Mapping[str, type[Section]] = MappingProxyType({"augment": Augment, "training": Training, "runtime": Runtime})
+PLAIN: Mapping[str, type[Section]] = MappingProxyType(
+    {"augment": Augment, "transfer": Transfer, "training": Training, "runtime": Runtime}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +86,20 @@ class JobConfig:
     optimizer: Optimizer = field(default_factory=Sgd)
     schedule: Schedule = field(default_factory=Cosine)
     augment: Augment = field(default_factory=Augment)
+    transfer: Transfer = field(default_factory=Transfer)
     training: Training = field(default_factory=Training)
     runtime: Runtime = field(default_factory=Runtime)
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that two jobs share exactly when they are equal."""
-        text = json.dumps(flat(self), sort_keys=True)
+        """Sixteen hexadecimal digits that two jobs share exactly when they are equal.
+
+        Settings at their defaults do not count, so that a version with more settings still knows the checkpoints of
+        the one before; a default, once published, never changes.
+        """
+        defaults = flat(JobConfig(**{section: type(getattr(self, section))() for section in VARIANTS}))
+        decisive = {path: value for path, value in flat(self).items() if path in VARIANTS or value != defaults[path]}
+        text = json.dumps(decisive, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

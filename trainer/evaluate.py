@@ -56,13 +56,14 @@ def predict(
     """
     if not len(images):
         raise DataError("Cannot evaluate on an empty split.")
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # frozen parts are not in training
     model.eval()
     device = images.mean.device
     logits = []
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         logits = [model(pixels).float() for pixels, _ in images.portions(portion, numbers)]
-    model.train(was_training)
+    for module, was_training in modes:
+        module.training = was_training
     return torch.cat(logits)
 
 

@@ -13,37 +13,48 @@ from trainer import settings as config
 from trainer.libraries import import_timm
 from trainer.models.fastnet import BIAS_RATE, FastNet
 from trainer.muon import Muon
+from trainer.transfer import Shares
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
 Group = dict[str, Any]  # parameters with the options that hold for them
 
 
-def build_optimizers(settings: config.Optimizer, model: nn.Module, *, precision: torch.dtype) -> Optimizers:
+def build_optimizers(
+    settings: config.Optimizer, model: nn.Module, *, precision: torch.dtype, shares: Shares | None = None
+) -> Optimizers:
     """Build the optimizers that together hold every trainable parameter of a model once.
 
     Args:
         settings: Which optimizer, with its peak rates.
         model: On the device it will be trained on.
         precision: Of Muon's orthogonalisation: the one that the device computes fast.
+        shares: Of the rates, by parameter, where a network with learnt weights is trained on.
     """
+    built = _build(settings, model, precision)
+    if shares is not None:
+        for optimizer in built:
+            _share_rates(optimizer, model, shares)
+    for group in groups_of(built):
+        group["initial_lr"] = group["lr"]
+    return built
+
+
+def _build(settings: config.Optimizer, model: nn.Module, precision: torch.dtype) -> Optimizers:
     match settings:
         case config.Sgd(lr=lr, momentum=momentum, weight_decay=decay):
             name = "sgd" if momentum else "momentum"  # timm's `momentum` is plain: Nesterov's needs some
             sgd = _from_timm(name, model, lr=lr, weight_decay=decay, momentum=momentum)
-            built: Optimizers = (_with_own_rates(sgd, model),)
+            return (_with_own_rates(sgd, model),)
         case config.Adam(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
-            built = (_from_timm("adam", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+            return (_from_timm("adam", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
         case config.AdamW(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
-            built = (_from_timm("adamw", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+            return (_from_timm("adamw", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
         case config.Lion(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
-            built = (_from_timm("lion", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+            return (_from_timm("lion", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
         case config.Muon():
-            built = _muon_with_sgd(settings, model, precision)
+            return _muon_with_sgd(settings, model, precision)
         case _:
             assert_never(settings)
-    for group in groups_of(built):
-        group["initial_lr"] = group["lr"]
-    return built
 
 
 def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> list[Group]:
@@ -75,6 +86,17 @@ def _with_own_rates(sgd: torch.optim.Optimizer, model: nn.Module) -> torch.optim
     return sgd
 
 
+def _share_rates(optimizer: torch.optim.Optimizer, model: nn.Module, shares: Shares) -> None:
+    """Give each parameter its share of its group's rate."""
+    share_of = {id(parameter): shares.by_name.get(name, 1.0) for name, parameter in model.named_parameters()}
+    groups: list[Group] = []
+    for group in optimizer.param_groups:
+        for share in dict.fromkeys(share_of[id(p)] for p in group["params"]):
+            members = [p for p in group["params"] if share_of[id(p)] == share]
+            groups.append(group | {"params": members, "lr": share * group["lr"]})
+    optimizer.param_groups = groups
+
+
 def _muon_with_sgd(settings: config.Muon, model: nn.Module, precision: torch.dtype) -> Optimizers:
     """Hidden filters and matrices to Muon, the last layer and the rest to SGD with rates of their own."""
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -90,5 +112,8 @@ def _muon_with_sgd(settings: config.Muon, model: nn.Module, precision: torch.dty
     ]
     sgd = torch.optim.SGD(groups, momentum=settings.sgd_momentum, nesterov=settings.sgd_momentum > 0)
     has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    rest_by_sgd = _with_own_rates(sgd, model)
+    if not matrices:  # nothing but the head is trained
+        return (rest_by_sgd,)
     muon = Muon(matrices, lr=settings.lr, momentum=settings.momentum, project=has_batch_norm, dtype=precision)
-    return muon, _with_own_rates(sgd, model)
+    return muon, rest_by_sgd

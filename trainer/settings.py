@@ -241,6 +241,17 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What is trained of a network with learnt weights; of no effect on one that begins from scratch."""
+
+    train: Literal["auto", "head", "blocks", "all"] = "auto"  # auto: by the number of training images
+    blocks: int = number(2, Range(1, 1000))  # the last ones, beside the head, where blocks are trained
+    layer_decay: float = number(1.0, Range(0, 1, low_open=True))  # rate of a block, times that of the one after it
+    head_lr: float = number(1.0, Range(0, 1000, low_open=True))  # rate of the head, times the job's
+    freeze_norms: bool = False  # batch norms keep the averages that they have learnt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """How long and in what portions."""
 
@@ -265,4 +276,4 @@ class Runtime:
 Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
 Optimizer = Sgd | Adam | AdamW | Muon | Lion
 Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
-Section = Model | Optimizer | Schedule | Augment | Training | Runtime
+Section = Model | Optimizer | Schedule | Augment | Transfer | Training | Runtime

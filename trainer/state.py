@@ -16,6 +16,7 @@ from trainer.libraries import import_timm
 from trainer.models import build_model, initialise_from_data, is_pretrained
 from trainer.optimizers import Optimizers, build_optimizers
 from trainer.seeds import derive
+from trainer.transfer import freeze, shares_of
 
 WHITENING_IMAGES = 5000
 WHITENING_PORTION = 500  # whose patches fit into a processor's cache
@@ -74,6 +75,10 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new:
         initialise_from_data(model, lambda: _first_images(train_images))
     if config.runtime.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shares = None
+    if is_pretrained(config.model):
+        shares = shares_of(model, config.transfer, num_train=data_set.num_train)
+        freeze(model, shares)
     batch_size = min(config.training.batch_size, len(train_images))
     precision = DTYPES[config.runtime.precision]
     averaged = None
@@ -86,7 +91,7 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new:
             portions=portions_of(batch_size, config.runtime.micro_batch),
             are_blank=not is_pretrained(config.model),
         ),
-        optimizers=build_optimizers(config.optimizer, model, precision=precision),
+        optimizers=build_optimizers(config.optimizer, model, precision=precision, shares=shares),
         averaged=averaged,
         scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),
         num_classes=len(data_set.class_names),
