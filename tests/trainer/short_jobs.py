@@ -42,7 +42,7 @@ MODELS: Mapping[str, Mapping[str, Value]] = {  # small ones of every kind
     "convnext": {"model": "convnext", "model.patch": 1},
     "vit": {"model": "vit", "model.dim": 32, "model.depth": 2},
     "timm": {"model": "timm", "model.name": "test_efficientnet"},
-    "torchvision": {"model": "torchvision", "model.name": "mnasnet0_5"},
+    "torchvision": {"model": "torchvision", "model.name": "shufflenet_v2_x0_5"},
 }
 
 
