@@ -13,6 +13,7 @@ from search.request import Request
 from search.run import Outcome
 from search.trials import State
 from trainer.config import JobConfig, flat
+from trainer.settings import is_pretrained
 
 ROWS = 10
 SHORT_COLUMNS = [
@@ -61,7 +62,7 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
     hidden = ["runtime.", "data"]
     if not config.augment.randaugment_ops:
         hidden.append("augment.randaugment_magnitude")
-    if not getattr(config.model, "is_pretrained", False):
+    if not is_pretrained(config.model):
         hidden.append("transfer.")
     return {p: v for p, v in flat(config).items() if not p.startswith(tuple(hidden)) and v not in (0, "none")}
 

@@ -100,17 +100,18 @@ def example_draws(space: SearchSpace) -> list[dict[str, Value]]:
     return [_draw_at(space, _nearest_baseline(space, chosen) | chosen, turn=-1) for chosen in _networks(space)]
 
 
-def _networks(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """Yield the values of the parameters that together say which network a job trains."""
-    deciding = [param for param in space.params if param.path in ("model", "model.name")]
+def _networks(space: SearchSpace) -> list[dict[str, Value]]:
+    """Return the values of the parameters that together say which network a job trains."""
     chosen: list[dict[str, Value]] = [{}]
-    for param in deciding:
-        chosen = [
-            drawn | ({param.name: option} if param.is_active(drawn) else {})
-            for drawn in chosen
-            for option in (_ends(param) if param.is_active(drawn) else ("",))
-        ]
-    yield from chosen
+    for param in space.params:
+        if param.path in ("model", "model.name"):  # the second hangs on nothing but the first
+            chosen = [more for drawn in chosen for more in _each_way(param, drawn)]
+    return chosen
+
+
+def _each_way(param: Param, drawn: dict[str, Value]) -> list[dict[str, Value]]:
+    """Return a draw once for each value of a parameter, or as it is where that is not asked for."""
+    return [drawn | {param.name: end} for end in _ends(param)] if param.is_active(drawn) else [drawn]
 
 
 def _nearest_baseline(space: SearchSpace, chosen: Mapping[str, Value]) -> dict[str, Value]:

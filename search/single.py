@@ -59,16 +59,16 @@ def from_trial(name: str, *, store: Path, storage: str | None) -> Single:
     Raises:
         StudyError: If the name has another form, or there is no such trial.
     """
-    study_name, _, number = name.rpartition(":")
-    if not study_name or not number.isdecimal():
+    study, _, number = name.rpartition(":")
+    if not study or not number.isdecimal():
         raise StudyError(f"A trial is named STUDY:NUMBER, such as digits:3; got {name!r}.")
-    request = remembered_request(study_name, store=store, storage=storage, cache=Path())
-    trials = {str(trial.number): trial for trial in Store(store).trials(study_name)}
+    request = remembered_request(study, store=store, storage=storage, cache=Path())
+    trials = {str(trial.number): trial for trial in Store(store).trials(study)}
     if str(int(number)) not in trials:
-        raise StudyError(f"Study {study_name!r} has no trial {number}; it has {len(trials)}, counted from 0.")
+        raise StudyError(f"Study {study!r} has no trial {number}; it has {len(trials)}, counted from 0.")
     config = trials[str(int(number))].config
     return Single(
-        name=f"{study_name}-{number}",
+        name=f"{study}-{number}",
         settings={p: v for p, v in flat(config).items() if p not in OTHER_THAN_TRAINING and v is not None},
         data=request.space.data,
         objective=request.space.objective,
@@ -83,16 +83,16 @@ def from_file(path: Path) -> Single:
 
     Raises:
         SpaceError: If it can't be read, or holds more than settings.
+        ConfigError: If its seed is none.
     """
     settings = read_settings(read_text(path), name=str(path))
-    seed = settings.get("seed", 0)
     return Single(
         name=path.stem,
         settings={name: value for name, value in settings.items() if name not in OTHER_THAN_TRAINING},
         data=DataSpec(),
         objective=Objective(),
         source=None,
-        seed=seed if isinstance(seed, int) else 0,
+        seed=job_config({"seed": settings.get("seed", 0)}).seed,
     )
 
 

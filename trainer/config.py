@@ -26,6 +26,7 @@ from trainer.settings import (
     Muon,
     OneCycle,
     Optimizer,
+    Published,
     Range,
     ResNet9,
     ResNet18,
@@ -116,7 +117,7 @@ def variant_name(section: str, chosen: Section) -> str:
 def model_name(model: Model) -> str:
     """Return the name by which a network is known: its variant's, or that of its library, such as `timm:resnet18`."""
     variant = variant_name("model", model)
-    return f"{variant}:{model.name}" if isinstance(model, Timm | TorchVision) else variant
+    return f"{variant}:{model.name}" if isinstance(model, Published) else variant
 
 
 def flat(config: JobConfig) -> dict[str, Value]:

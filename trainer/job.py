@@ -24,7 +24,7 @@ from trainer.config import flat
 from trainer.data import DataSet, load_data_set, open_split
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device
-from trainer.errors import CheckpointError, ConfigError, DataError, Diverged
+from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, is_out_of_memory
 from trainer.evaluate import images_to_score, score
 from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
@@ -223,13 +223,8 @@ def _reason(error: Exception) -> str:
         return "bad_config"
     if isinstance(error, DataError):
         return "bad_data"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _is_out_of_memory(str(error)):
+    if is_out_of_memory(error):
         return "oom"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "disk_full"
     return "error"
-
-
-def _is_out_of_memory(message: str) -> bool:
-    """Recognise what torch raises as a plain RuntimeError when the processor's memory is used up."""
-    return "can't allocate memory" in message or "out of memory" in message

@@ -15,9 +15,11 @@ from trainer.batches import Images, load_images
 from trainer.config import JobConfig, model_name
 from trainer.data import load_data_set, open_split
 from trainer.devices import fastest_precision, resolve_device
+from trainer.errors import is_out_of_memory
 from trainer.loop import take_step
 from trainer.orders import MeasureOrder
 from trainer.results import Measured
+from trainer.settings import is_pretrained
 from trainer.state import begin
 
 PORTIONS = (64, 128, 250, 500, 1000, 2000)  # smaller ones give batch norm too little to go by
@@ -43,6 +45,9 @@ def measure(order: MeasureOrder) -> Measured:
     images = load_images(open_split(data_set, "train"), data_set.moments, device)  # any will do
     on_device = {"device": str(device), "precision": precision, "channels_last": device.type != "mps"}
     configs = [_with(config, **on_device) for config in order.configs]
+    for config in configs:
+        if is_pretrained(config.model):
+            begin(config, data_set, images)  # weights that can't be had are told before the first trial
     threads = order.threads or _threads(order, configs[0], images)
     portions, rates = {}, {}
     for config in configs:
@@ -84,7 +89,7 @@ def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tup
         try:
             rates[portion] = _rate(config, images, order, portion=portion)
         except RuntimeError as error:
-            if "memory" not in str(error):
+            if not is_out_of_memory(error):
                 raise
             break  # its trials will fail and say why if even the first is too large
         is_slow = portion / rates[portion] > PATIENCE_SECONDS
@@ -108,7 +113,7 @@ def _rate(config: JobConfig, images: Images, order: MeasureOrder, *, portion: in
     size = min(portion, len(images))
     trial = replace(config, training=replace(config.training, batch_size=size))
     trial = _with(trial, micro_batch=size)
-    state = begin(trial, load_data_set(order.data_root), images)
+    state = begin(trial, load_data_set(order.data_root), images, is_new=False)  # its speed is that of any weights
     take_step(state, trial, images, torch.arange(min(size, FIRST_STEP)))
     seconds: list[float] = []
     while not seconds or (len(seconds) < 3 and sum(seconds) < ENOUGH_SECONDS):

@@ -84,34 +84,25 @@ class Vit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timm:
-    """Any network of timm, by its name."""
+class Published:
+    """A network by the name that its library gives it."""
 
-    name: str = "resnet18"  # as timm.list_models() has it
+    name: str = "resnet18"  # as the library lists it
     pretrained: bool = False  # with its published weights, a new head on them
     weights: str = ""  # file:PATH of those weights; empty: downloaded
-    dropout: float = number(0.0, BELOW_ONE)  # before the head
-    drop_path: float = number(0.0, BELOW_ONE)
-
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether it begins with weights that were learnt elsewhere."""
-        return self.pretrained or bool(self.weights)
+    dropout: float = number(0.0, BELOW_ONE)  # where the network has such layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TorchVision:
-    """Any classification network of torchvision, by its name."""
+class Timm(Published):
+    """Any network of timm, by its name in timm.list_models()."""
 
-    name: str = "resnet18"  # as torchvision.models.list_models() has it
-    pretrained: bool = False  # with its published weights, a new head on them
-    weights: str = ""  # file:PATH of those weights; empty: downloaded
-    dropout: float = number(0.0, BELOW_ONE)  # where the network has such a layer
+    drop_path: float = number(0.0, BELOW_ONE)
 
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether it begins with weights that were learnt elsewhere."""
-        return self.pretrained or bool(self.weights)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchVision(Published):
+    """Any classification network of torchvision, by its name in torchvision.models.list_models()."""
 
 
 # Optimizers; `lr` is the peak rate of one step at the job's batch size
@@ -277,3 +268,8 @@ Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
 Optimizer = Sgd | Adam | AdamW | Muon | Lion
 Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
 Section = Model | Optimizer | Schedule | Augment | Transfer | Training | Runtime
+
+
+def is_pretrained(model: Model) -> bool:
+    """Say whether a model begins with weights that were learnt elsewhere."""
+    return isinstance(model, Published) and (model.pretrained or bool(model.weights))

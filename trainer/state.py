@@ -13,9 +13,10 @@ from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.devices import DTYPES
 from trainer.libraries import import_timm
-from trainer.models import build_model, initialise_from_data, is_pretrained
+from trainer.models import build_model, initialise_from_data
 from trainer.optimizers import Optimizers, build_optimizers
 from trainer.seeds import derive
+from trainer.settings import is_pretrained
 from trainer.transfer import freeze, shares_of
 
 WHITENING_IMAGES = 5000

@@ -84,6 +84,11 @@ def test_a_file_of_a_trial_gives_its_settings_back(tmp_path: Path) -> None:
     assert single.source is None
 
 
+def test_a_file_whose_seed_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`seed` must be a whole number from 0, got 'often'"):
+        single_of("seed: often", tmp_path)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="no such file"):
         from_file(tmp_path / "none.yaml")

@@ -63,16 +63,15 @@ def _allowed(item: "Field[Any]") -> str:
 
 
 def _comments(kind: type[Section]) -> dict[str, str]:
-    """Return what stands behind each field in the source."""
+    """Return what stands behind each field in the source, those of the classes above it first."""
     lines = inspect.getsource(settings).splitlines()
-    (declared,) = (
-        n for n in ast.parse("\n".join(lines)).body if isinstance(n, ast.ClassDef) and n.name == kind.__name__
-    )
+    declared = {node.name: node for node in ast.parse("\n".join(lines)).body if isinstance(node, ast.ClassDef)}
     found = {}
-    for item in declared.body:
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            comment = re.search(r"  # (.*)$", lines[(item.end_lineno or 1) - 1])
-            found[item.target.id] = comment[1] if comment else ""
+    for one in reversed(kind.__mro__[:-1]):
+        for item in declared[one.__name__].body:
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                comment = re.search(r"  # (.*)$", lines[(item.end_lineno or 1) - 1])
+                found[item.target.id] = comment[1] if comment else ""
     return found
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.errors import ConfigError, did_you_mean, pick
+from trainer.errors import did_you_mean, is_out_of_memory
 
 TABLE = {"resnet9": 1, "resnet18": 2, "vit": 3}
 
@@ -18,14 +18,15 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(name: str, answ
     assert did_you_mean(name, TABLE) == answer
 
 
-def test_a_known_name_picks_its_entry() -> None:
-    assert pick(TABLE, "vit", kind="model") == 3
-
-
-def test_an_unknown_name_is_told_what_there_is() -> None:
-    with pytest.raises(ConfigError) as caught:
-        pick(TABLE, "resnet_9", kind="model")
-
-    assert str(caught.value) == (
-        "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: resnet18, resnet9, vit."
-    )
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("unsupported memory format option"), False),
+        (ValueError("no"), False),
+    ],
+)
+def test_what_means_that_memory_is_used_up_is_known(error: Exception, is_one: bool) -> None:
+    assert is_out_of_memory(error) == is_one

@@ -132,16 +132,21 @@ def test_a_file_that_would_run_code_is_refused(kind: type[Timm | TorchVision], t
         built(kind(name=name, weights=f"file:{tmp_path}/evil.pth"))
 
 
-def test_torchvision_sees_grey_images_as_rgb() -> None:
-    grey, rgb = (built(TorchVision(name="squeezenet1_1"), channels=channels).eval() for channels in (1, 3))
+def test_torchvision_sees_grey_images_as_rgb(tmp_path: Path) -> None:
+    donor = saved(built(TorchVision(name="squeezenet1_1"), num_classes=1000), tmp_path / "a.pth")
+    grey, rgb = (built(TorchVision(name="squeezenet1_1", weights=donor), channels=n).eval() for n in (1, 3))
     images = torch.rand(2, 1, 32, 32)
 
-    assert torch.equal(grey(images), rgb(images.expand(-1, 3, -1, -1)))
+    torch.testing.assert_close(grey(images), rgb(images.expand(-1, 3, -1, -1)))
 
 
-def test_torchvision_takes_no_other_images() -> None:
-    with pytest.raises(ConfigError, match="takes RGB and grey images, these have 4 channels"):
-        built(TorchVision(name="squeezenet1_1"), channels=4)
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "vit_b_16"])
+def test_torchvision_takes_images_of_any_channels(name: str, channels: int) -> None:
+    side = 224 if name == "vit_b_16" else 32  # the one size that it takes
+    model = build_model(TorchVision(name=name), image_shape=(side, side, channels), num_classes=5, seed=0).eval()
+
+    assert model(torch.rand(1, channels, side, side)).shape == (1, 5)
 
 
 @pytest.mark.parametrize("kind", [Timm, TorchVision])

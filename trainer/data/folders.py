@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trainer.data.images import is_image_name, shown
-from trainer.data.material import Origin, existing
+from trainer.data.material import existing
 from trainer.data.splits import SplitName, listed
-from trainer.data.tree import Findings, ImageFile, Tree, check_tree, entries, ignore, make_tree, origin_of, walk
+from trainer.data.tree import Findings, ImageFile, Tree, entries, ignore, make_tree, walk
 from trainer.errors import DataError
 
 SPLIT_NAMES: Mapping[str, SplitName] = {
@@ -19,17 +19,6 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
     "test": "test",
 }
 _LAYOUT = "DIR/CLASS/IMAGE or DIR/{train,val,test}/CLASS/IMAGE"
-
-
-def find_folder(path: Path) -> Origin:
-    """Look through a folder and check that a data set can be made of it.
-
-    Raises:
-        DataError: If its layout or its classes are unfit.
-    """
-    tree = scan_folder(path)
-    check_tree(tree)
-    return origin_of(tree, name=f"folder:{tree.root}")
 
 
 def scan_folder(path: Path) -> Tree:

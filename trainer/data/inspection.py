@@ -15,14 +15,11 @@ import numpy as np
 from trainer.data.cifar10 import Download, download_cifar10
 from trainer.data.files import workspace
 from trainer.data.filling import Progress, in_parallel
-from trainer.data.folders import scan_folder
 from trainer.data.images import BadImage, ImageFacts, Pixels, examine, portions
 from trainer.data.material import Material
-from trainer.data.named import scan_named
-from trainer.data.preparation import find_origin
-from trainer.data.sources import Folder, Named, Source, Table, parse_source
+from trainer.data.preparation import find_origin, scan
+from trainer.data.sources import Files, parse_source
 from trainer.data.splits import SplitName
-from trainer.data.tables import scan_table
 from trainer.data.tree import ImageFile, Tree
 
 _CHUNK_BYTES = 2**20
@@ -112,26 +109,13 @@ def inspect(
         DataError: If the source is missing or has no layout that could be looked at.
     """
     kind = parse_source(source)
-    if tree := _tree(kind):
-        return _inspect_tree(str(kind), tree, on_progress)
+    if isinstance(kind, Files):
+        return _inspect_tree(str(kind), scan(kind), on_progress)
     fetch = download if allow_download else None
     origin = find_origin(kind, data_dir=data_dir, download=fetch)
     name = hashlib.blake2b(repr(origin.identity).encode(), digest_size=8).hexdigest()
     with workspace(cache, f"inspect-{name}") as scratch:
         return _inspect_arrays(str(kind), origin.open(scratch, None), on_progress)
-
-
-def _tree(source: Source) -> Tree | None:
-    """Return the files of a source that is made of files."""
-    match source:
-        case Folder(path):
-            return scan_folder(path)
-        case Named(path, label):
-            return scan_named(path, label)
-        case Table(path):
-            return scan_table(path)
-        case _:
-            return None
 
 
 def _inspect_tree(source: str, tree: Tree, on_progress: Progress | None) -> Inspection:

@@ -4,23 +4,11 @@ import re
 from pathlib import Path
 
 from trainer.data.images import shown
-from trainer.data.material import Origin, existing
-from trainer.data.tree import Findings, ImageFile, Tree, check_tree, make_tree, origin_of, walk
+from trainer.data.material import existing
+from trainer.data.tree import Findings, ImageFile, Tree, make_tree, walk
 from trainer.errors import DataError
 
 LABEL = r"(?:^|/)([^/\W\d_]+)[^/]*$"  # the letters that the file's name begins with
-
-
-def find_named(path: Path, label: str | None) -> Origin:
-    """Look through a folder and check that a data set can be made of it.
-
-    Raises:
-        DataError: If the expression is none, or tells no classes.
-    """
-    tree = scan_named(path, label)
-    check_tree(tree)
-    suffix = "" if label is None else f"?label={label}"
-    return origin_of(tree, name=f"files:{tree.root}{suffix}")
 
 
 def scan_named(path: Path, label: str | None) -> Tree:

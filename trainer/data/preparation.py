@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -17,15 +17,16 @@ from trainer.data.cifar10 import Download, download_cifar10, find_cifar10
 from trainer.data.digits import find_digits
 from trainer.data.files import publish, require_free, workspace
 from trainer.data.filling import Progress, write_images
-from trainer.data.folders import find_folder
+from trainer.data.folders import scan_folder
 from trainer.data.images import BadImage
 from trainer.data.material import Material, Origin, without
-from trainer.data.named import find_named
+from trainer.data.named import scan_named
 from trainer.data.npz import find_npz
-from trainer.data.sources import Cifar10, Digits, Folder, Named, Npz, Source, Table, parse_source
+from trainer.data.sources import Cifar10, Digits, Files, Folder, Named, Npz, Source, Table, parse_source
 from trainer.data.splits import Selection, SplitName, make_splits
 from trainer.data.store import SCHEMA, DataSet, describe, load_data_set, write_labels
-from trainer.data.tables import find_table
+from trainer.data.tables import scan_table
+from trainer.data.tree import Tree, check_tree, origin_of
 from trainer.errors import DataError
 
 MAX_SIZE = 4096  # pixels
@@ -133,12 +134,27 @@ def find_origin(source: Source, *, data_dir: Path, download: Download | None) ->
             return find_cifar10(data_dir, download)
         case Npz(path):
             return find_npz(path)
+        case Folder() | Named() | Table():
+            tree = scan(source)
+            check_tree(tree)
+            return origin_of(tree, name=str(replace(source, path=source.path.resolve())))
+        case _:
+            assert_never(source)
+
+
+def scan(source: Files) -> Tree:
+    """List the image files of a source; none is opened.
+
+    Raises:
+        DataError: If they are not where the source says, or nothing tells their classes.
+    """
+    match source:
         case Folder(path):
-            return find_folder(path)
+            return scan_folder(path)
         case Named(path, label):
-            return find_named(path, label)
+            return scan_named(path, label)
         case Table(path):
-            return find_table(path)
+            return scan_table(path)
         case _:
             assert_never(source)
 

@@ -63,7 +63,8 @@ class Table:
         return f"csv:{self.path}"
 
 
-Source = Digits | Cifar10 | Npz | Folder | Named | Table
+Files = Folder | Named | Table
+Source = Digits | Cifar10 | Npz | Files
 
 FORMS = "digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"
 _NAMED: dict[str, type[Digits | Cifar10]] = {"digits": Digits, "cifar10": Cifar10}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from trainer.data.folders import SPLIT_NAMES
 from trainer.data.images import shown
-from trainer.data.material import Origin, existing
+from trainer.data.material import existing
 from trainer.data.splits import SplitName, listed
-from trainer.data.tree import Findings, ImageFile, Tree, check_tree, look_at, make_tree, origin_of
+from trainer.data.tree import Findings, ImageFile, Tree, look_at, make_tree
 from trainer.errors import DataError, did_you_mean
 
 # The names that a column may have, in small letters.
@@ -31,17 +31,6 @@ class _Line:
 
     number: int  # from 1
     row: Row
-
-
-def find_table(path: Path) -> Origin:
-    """Read a table and check that a data set can be made of it.
-
-    Raises:
-        DataError: If its columns or rows are unfit.
-    """
-    tree = scan_table(path)
-    check_tree(tree)
-    return origin_of(tree, name=f"csv:{path.resolve()}")
 
 
 def scan_table(path: Path) -> Tree:

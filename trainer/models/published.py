@@ -12,18 +12,13 @@ from torch import Tensor, nn
 
 from trainer.data import DataSet
 from trainer.data.store import Moments
-from trainer.errors import ConfigError, did_you_mean
+from trainer.errors import ConfigError, did_you_mean, is_out_of_memory
 from trainer.libraries import import_timm, import_torchvision
-from trainer.settings import Model, Timm, TorchVision
+from trainer.settings import Model, Timm, TorchVision, is_pretrained
 
 FILE = "file:"
 WITH_SIDE_HEADS = ("googlenet", "inception_v3")  # of torchvision; their second heads are left out
 MOST_HEAD_TENSORS = 2  # weight and bias, which a head for other classes replaces
-
-
-def is_pretrained(settings: Model) -> bool:
-    """Say whether a model begins with weights that were learnt elsewhere."""
-    return isinstance(settings, Timm | TorchVision) and settings.is_pretrained
 
 
 def input_moments(settings: Model, data_set: DataSet) -> Moments:
@@ -32,8 +27,9 @@ def input_moments(settings: Model, data_set: DataSet) -> Moments:
     Raises:
         ConfigError: If there is no such network.
     """
-    if not isinstance(settings, Timm | TorchVision) or not settings.is_pretrained:
+    if not is_pretrained(settings):
         return data_set.moments
+    assert isinstance(settings, Timm | TorchVision), "no other network has published weights"
     published = _timm_moments(settings.name) if isinstance(settings, Timm) else _torchvision_moments(settings.name)
     if len(data_set.mean) == len(published.mean):
         return published
@@ -49,14 +45,14 @@ def build_published(
     Args:
         settings: Its library and name, and where its weights are.
         image_size: Pixels a side.
-        channels: Of the images; timm folds or repeats the first layer's weights for other numbers than three.
+        channels: Of the images; the first layer's filters are folded or repeated for other numbers than three.
         num_classes: Logits of the new head.
         with_weights: False where a checkpoint follows.
 
     Raises:
         ConfigError: If there is no such network, it can't take the images, or its weights can't be had.
     """
-    loads = settings.is_pretrained and with_weights
+    loads = is_pretrained(settings) and with_weights
     if isinstance(settings, Timm):
         return _build_timm(settings, image_size=image_size, channels=channels, num_classes=num_classes, loads=loads)
     return _build_torchvision(settings, channels=channels, num_classes=num_classes, loads=loads)
@@ -81,6 +77,8 @@ def _build_timm(settings: Timm, *, image_size: int, channels: int, num_classes: 
     except TypeError as error:
         raise ConfigError(f"timm's {settings.name} does not take these settings: {error}.") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise _no_weights(settings, error) from error
     if unloaded is not None:
         _check_loaded(model, unloaded, settings, head=config.classifier)
@@ -106,17 +104,15 @@ def _check_loaded(model: nn.Module, unloaded: nn.Module, settings: Timm, *, head
 
 
 def _build_torchvision(settings: TorchVision, *, channels: int, num_classes: int, loads: bool) -> nn.Module:
-    if channels not in (1, 3):
-        raise ConfigError(f"torchvision's {settings.name} takes RGB and grey images, these have {channels} channels.")
-    models = _torchvision_models()
-    if settings.name not in models.list_models(module=models):
-        raise ConfigError(_unknown("torchvision", settings.name, models.list_models(module=models)))
+    models = _torchvision_models(settings.name)
     side_heads = {"aux_logits": False, "init_weights": True} if settings.name in WITH_SIDE_HEADS else {}
     model: nn.Module = models.get_model(settings.name, weights=None, num_classes=num_classes, **side_heads)
     _set_dropout(model, settings)
     if loads:
         _load_all_but_head(model, _torchvision_weights(settings), settings)
-    return model if channels == 3 else GreyAsRgb(model)
+    if channels != 3:
+        _take_channels(model, channels)
+    return model
 
 
 def _set_dropout(model: nn.Module, settings: TorchVision) -> None:
@@ -128,17 +124,11 @@ def _set_dropout(model: nn.Module, settings: TorchVision) -> None:
         layer.p = settings.dropout
 
 
-class GreyAsRgb(nn.Module):
-    """A network for RGB images that is shown grey ones."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Classify (N, 1, H, W)."""
-        logits: Tensor = self.model(images.expand(-1, 3, -1, -1))
-        return logits
+def _take_channels(model: nn.Module, channels: int) -> None:
+    """Fold or repeat the filters that look at the images, as timm does for its own networks."""
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first.weight = nn.Parameter(import_timm().models.adapt_input_conv(channels, first.weight.detach()))
+    first.in_channels = channels
 
 
 def _timm_config(name: str) -> Any:
@@ -153,8 +143,13 @@ def _timm_moments(name: str) -> Moments:
     return Moments(tuple(config.mean), tuple(config.std))
 
 
-def _torchvision_models() -> Any:
-    return import_torchvision().models
+def _torchvision_models(name: str) -> Any:
+    """Return the module of networks, which must have this one."""
+    models = import_torchvision().models
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ConfigError(_unknown("torchvision", name, known))
+    return models
 
 
 def _torchvision_moments(name: str) -> Moments:
@@ -163,10 +158,7 @@ def _torchvision_moments(name: str) -> Moments:
 
 
 def _published_weights(name: str) -> Any:
-    models = _torchvision_models()
-    if name not in models.list_models(module=models):
-        raise ConfigError(_unknown("torchvision", name, models.list_models(module=models)))
-    return models.get_model_weights(name).DEFAULT
+    return _torchvision_models(name).get_model_weights(name).DEFAULT
 
 
 def _torchvision_weights(settings: TorchVision) -> dict[str, Tensor]:
@@ -179,6 +171,8 @@ def _torchvision_weights(settings: TorchVision) -> dict[str, Tensor]:
     except ConfigError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise _no_weights(settings, error) from error
     return found
 
@@ -222,7 +216,7 @@ def _no_weights(settings: Timm | TorchVision, error: Exception) -> ConfigError:
     text = " ".join(str(error).split())[:300] or type(error).__name__
     if settings.weights:
         return ConfigError(f"The weights in {settings.weights} can't be loaded into {settings.name}: {text}")
-    if not settings.is_pretrained:
+    if not is_pretrained(settings):
         return ConfigError(f"{settings.name} can't be built for these images: {text}")
     return ConfigError(
         f"The published weights of {settings.name} can't be had: {text} "

@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import trainer
-from trainer.data import DataSet, prepare
+from trainer.data import DataSet, parse_source, prepare
+from trainer.data.material import Origin
+from trainer.data.preparation import find_origin
 
 ROOT = Path(trainer.__file__).parent.parent
 Pixels = NDArray[np.uint8]
+
+
+def found(source: str) -> Origin:
+    """Find a source that needs neither a data folder nor the network."""
+    return find_origin(parse_source(source), data_dir=Path(), download=None)
 
 
 def noise(seed: int, shape: tuple[int, ...] = (12, 12, 3)) -> Pixels:

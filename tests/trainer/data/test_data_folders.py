@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.data.data_samples import make_folder, noise, write_image
-from trainer.data.folders import find_folder
+from tests.trainer.data.data_samples import found, make_folder, noise, write_image
 from trainer.data.folders import scan_folder as scan
 from trainer.data.tree import Tree, check_tree
 from trainer.errors import DataError
@@ -110,7 +109,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     make_folder(tmp_path / "data", {"a": 1, "b": 1})
     (tmp_path / "link").symlink_to(tmp_path / "data")
 
-    assert find_folder(tmp_path / "link").identity == find_folder(tmp_path / "data").identity
+    assert found(f"folder:{tmp_path / 'link'}").identity == found(f"folder:{tmp_path / 'data'}").identity
 
 
 def test_pipes_and_loose_images_are_noted(tmp_path: Path) -> None:
@@ -151,7 +150,7 @@ def test_a_layout_that_cannot_be_used_is_explained(tmp_path: Path, counts: dict[
     make_folder(tmp_path, counts)
 
     with pytest.raises(DataError, match=message):
-        find_folder(tmp_path)
+        found(f"folder:{tmp_path}")
 
 
 def test_a_class_in_two_spellings_of_its_accents_is_one_class(tmp_path: Path) -> None:
@@ -167,7 +166,7 @@ def test_classes_that_are_links_are_named_when_nothing_else_is_there(tmp_path: P
     (tmp_path / "cats").symlink_to(tmp_path / ".elsewhere" / "cats")
 
     with pytest.raises(DataError, match="no class folders: cats is a link to a folder"):
-        find_folder(tmp_path)
+        found(f"folder:{tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ def test_a_folder_that_is_not_there_is_explained(tmp_path: Path, name: str, mess
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(DataError, match=message):
-        find_folder(tmp_path / name)
+        found(f"folder:{tmp_path / name}")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="The superuser may read every folder.")

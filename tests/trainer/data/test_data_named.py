@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.data.data_samples import noise, write_image
-from trainer.data import prepare
-from trainer.data.named import find_named, scan_named
+from tests.trainer.data.data_samples import found, noise, write_image
+from trainer.data import Named, prepare
+from trainer.data.named import scan_named
 from trainer.errors import DataError
 
 
@@ -53,11 +53,11 @@ def test_it_becomes_a_data_set_like_any_other(tmp_path: Path) -> None:
     names = [f"{name}.{n}.png" for name in ("cat", "dog") for n in range(10)]
     flat_folder(tmp_path / "pets", names)
 
-    found = prepare(f"files:{tmp_path}/pets", cache=tmp_path / "cache", data_dir=tmp_path, image_size=8)
+    pets = prepare(f"files:{tmp_path}/pets", cache=tmp_path / "cache", data_dir=tmp_path, image_size=8)
 
-    assert found.class_names == ("cat", "dog")
-    assert (found.num_train, found.num_val, found.num_test) == (14, 2, 4)
-    assert found.image_shape == (8, 8, 3)
+    assert pets.class_names == ("cat", "dog")
+    assert (pets.num_train, pets.num_val, pets.num_test) == (14, 2, 4)
+    assert pets.image_shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_what_tells_no_classes_is_refused(tmp_path: Path, names: list[str], labe
     flat_folder(tmp_path, names)
 
     with pytest.raises(DataError, match=wanted.replace("(", r"\(")):
-        find_named(tmp_path, label)
+        found(str(Named(tmp_path, label)))

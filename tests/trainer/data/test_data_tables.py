@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.trainer.data.data_samples import noise, write_image
+from tests.trainer.data.data_samples import found, noise, write_image
 from trainer.data import load_data_set, open_split, prepare
-from trainer.data.tables import find_table, scan_table
+from trainer.data.tables import scan_table
 from trainer.errors import DataError
 
 
@@ -118,17 +118,18 @@ def test_a_link_out_of_the_folder_is_noted(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_a_table_is_said_with_its_line(tmp_path: Path, text: str, wanted: str) -> None:
     with pytest.raises(DataError, match=f"(?s){wanted}"):
-        find_table(table(tmp_path, text))
+        found(f"csv:{table(tmp_path, text)}")
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    text = "path,label\nimg/0.png,caf\u00e9\n"
     with pytest.raises(DataError, match="UTF-8"):
-        find_table(table(tmp_path, "path,label\nimg/0.png,caf\u00e9\n", encoding="latin-1"))
+        found(f"csv:{table(tmp_path, text, encoding='latin-1')}")
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     table(tmp_path, rows())
     with pytest.raises(DataError, match=r"Did you mean 'table.csv'"):
-        find_table(tmp_path / "tabel.csv")
+        found(f"csv:{tmp_path}/tabel.csv")
     with pytest.raises(DataError, match="is not a table"):
-        find_table(tmp_path)
+        found(f"csv:{tmp_path}")
