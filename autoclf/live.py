@@ -59,8 +59,8 @@ class Board:
     def note(self, notice: Notice) -> None:
         """Take note of an event."""
         self.phase = _PHASES.get(notice.kind, self.phase)
-        if notice.kind == "decoding":
-            self.phase = f"Decoding images: {notice.values['done']:,} of {notice.values['total']:,}"
+        if notice.kind in _COUNTED:
+            self.phase = f"{_COUNTED[notice.kind]}: {notice.values['done']:,} of {notice.values['total']:,}"
         trial = notice.trial
         if trial is None:
             return
@@ -129,6 +129,8 @@ def plain_line(board: Board, notice: Notice) -> str:
             return f"Note: {values['workers']} workers share {values['cores']} cores; each gets a part of one."
         case "skipped":
             return f"Skipped {values['number']} files that cannot be used; the first: {values['first']}"
+        case "features" if values["done"] == values["total"]:
+            return f"Showed {values['total']:,} images to the frozen network; its trials train on what it made of them."
         case "preparing" | "measuring":
             return f"{_PHASES[notice.kind]} ..."
         case _:
@@ -167,6 +169,12 @@ _PHASES = {
     "measuring": "Measuring this machine",
     "search": "Searching",
     "testing": "Scoring the winner on the test split",
+}
+
+
+_COUNTED = {
+    "decoding": "Decoding images",
+    "features": "Showing the images to the frozen network",
 }
 
 

@@ -14,6 +14,10 @@ RESERVED = {
 }
 
 
+WHAT_IS_TRAINED = ("model", "model.name", "transfer.train")
+DROPS = ("model.dropout", "model.drop_path")
+
+
 def build_job(
     space: SearchSpace,
     drawn: Mapping[str, Value],
@@ -96,15 +100,18 @@ def _ends(param: Param) -> tuple[Value, ...]:
 
 
 def example_draws(space: SearchSpace) -> list[dict[str, Value]]:
-    """Return a draw for each network that a space can draw: of a baseline if there is one, else from the upper ends."""
+    """Return a draw for each network that a space can draw, and for each way to train it.
+
+    The rest is of a baseline if there is one, else from the upper ends; so is always what makes a step costlier.
+    """
     return [_draw_at(space, _nearest_baseline(space, chosen) | chosen, turn=-1) for chosen in _networks(space)]
 
 
 def _networks(space: SearchSpace) -> list[dict[str, Value]]:
-    """Return the values of the parameters that together say which network a job trains."""
+    """Return the values of the parameters that together say which network a job trains, and which part of it."""
     chosen: list[dict[str, Value]] = [{}]
     for param in space.params:
-        if param.path in ("model", "model.name"):  # the second hangs on nothing but the first
+        if param.path in WHAT_IS_TRAINED:  # in this order, and each hangs on nothing but those before it
             chosen = [more for drawn in chosen for more in _each_way(param, drawn)]
     return chosen
 
@@ -115,7 +122,8 @@ def _each_way(param: Param, drawn: dict[str, Value]) -> list[dict[str, Value]]:
 
 
 def _nearest_baseline(space: SearchSpace, chosen: Mapping[str, Value]) -> dict[str, Value]:
+    cheap = {param.name for param in space.params if param.path.startswith("augment") or param.path in DROPS}
     for baseline in space.baselines:
         if all(baseline.get(name) == value for name, value in chosen.items()):
-            return dict(baseline)
+            return {name: value for name, value in baseline.items() if name not in cheap}
     return {}

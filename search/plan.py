@@ -1,7 +1,7 @@
 """How this machine will train: made once for a study, by measurement, and kept with it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ from typing import Any
 from search.errors import StudyError
 from search.executors import Executor, Gone
 from search.jobs import build_job, example_draws
+from search.notices import Notice, Watch
 from search.request import Request
 from spaces import Value
 from trainer.orders import MeasureOrder, Order
-from trainer.results import Failed, JobEvent, Measured
+from trainer.results import Failed, FeaturesMade, JobEvent, Measured
 
 ALONE = -1  # number of a job that is no trial's
 
@@ -44,7 +45,7 @@ class Plan:
         return asdict(self)
 
 
-def make_plan(executor: Executor, request: Request, *, data_root: Path, data: str) -> Plan:
+def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: Path, data: str) -> Plan:
     """Measure this machine on the models of the space.
 
     Raises:
@@ -59,15 +60,28 @@ def make_plan(executor: Executor, request: Request, *, data_root: Path, data: st
         threads=max(1, cores // request.workers) if request.workers else None,
         seconds=request.timeout_seconds,
     )
-    found = run_alone(executor, order)
+
+    def tell(event: JobEvent) -> None:
+        if isinstance(event, FeaturesMade):
+            watch(Notice(kind="features", values={"done": event.done, "total": event.total}))
+
+    found = run_alone(executor, order, tell)
     if not isinstance(found, Measured):
         message = found.message if isinstance(found, Failed) else "the process died"
         raise StudyError(f"This space can't be trained on this machine: {message}")
     return Plan(**(asdict(found) | {"workers": request.workers or found.workers}))
 
 
-def run_alone(executor: Executor, order: Order) -> JobEvent | None:
-    """Run one job with nothing beside it; return its last event, or None if it died without a word."""
+def run_alone(
+    executor: Executor, order: Order, on_event: Callable[[JobEvent], None] = lambda event: None
+) -> JobEvent | None:
+    """Run one job with nothing beside it; return its last event, or None if it died without a word.
+
+    Args:
+        executor: With a free slot.
+        order: What to do.
+        on_event: Told of each event of the job, the last one included.
+    """
     executor.start(ALONE, order)
     last: JobEvent | None = None
     while True:
@@ -77,6 +91,7 @@ def run_alone(executor: Executor, order: Order) -> JobEvent | None:
             if isinstance(event.what, Gone):
                 return last
             last = event.what
+            on_event(last)
 
 
 def num_cores() -> int:

@@ -172,7 +172,7 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
         plan = Plan(**known)
         return Plan(**(known | {"workers": request.workers})) if request.workers else plan
     watch(Notice(kind="measuring"))
-    plan = make_plan(LocalExecutor(1), request, data_root=data.root, data=data.fingerprint)
+    plan = make_plan(LocalExecutor(1), request, watch, data_root=data.root, data=data.fingerprint)
     study.remember("autoclf.plan", plan.record())
     watch(Notice(kind="measured", values=plan.record()))
     return plan

@@ -6,7 +6,7 @@ A single job is written down as a space without ranges, so that nothing downstre
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -16,7 +16,9 @@ from search.resume import remembered_request
 from search.store import Store
 from spaces import Choice, DataSpec, Objective, SearchSpace, Value, read_settings, read_text
 from trainer.config import VARIANTS, JobConfig, flat, job_config, variant_name
+from trainer.errors import did_you_mean
 
+OF_IMAGES = "data."
 OTHER_THAN_TRAINING = ("data", "seed")  # settings of a job that its space has no say in
 
 
@@ -85,14 +87,15 @@ def from_file(path: Path) -> Single:
         SpaceError: If it can't be read, or holds more than settings.
         ConfigError: If its seed is none.
     """
-    settings = read_settings(read_text(path), name=str(path))
+    written = read_settings(read_text(path), name=str(path))
+    settings, data = _parted(written, DataSpec())
     return Single(
         name=path.stem,
         settings={name: value for name, value in settings.items() if name not in OTHER_THAN_TRAINING},
-        data=DataSpec(),
+        data=data,
         objective=Objective(),
         source=None,
-        seed=job_config({"seed": settings.get("seed", 0)}).seed,
+        seed=job_config({"seed": written.get("seed", 0)}).seed,
     )
 
 
@@ -108,7 +111,22 @@ def changed(single: Single, changes: Mapping[str, Value]) -> Single:
     before = single.settings
     other = {section for section in VARIANTS if section in changes and changes[section] != before.get(section)}
     kept = {path: value for path, value in before.items() if path.partition(".")[0] not in other}
-    return replace(single, settings={**kept, **changes})
+    settings, data = _parted({**kept, **changes}, single.data)
+    return replace(single, settings=settings, data=data)
+
+
+def _parted(settings: Mapping[str, Value], data: DataSpec) -> tuple[dict[str, Value], DataSpec]:
+    """Take what is said of the images out of the settings; the form of a space judges it later.
+
+    Raises:
+        StudyError: If there is no such thing to say of images.
+    """
+    known = [item.name for item in fields(DataSpec) if item.name != "source"]
+    said = {path.removeprefix(OF_IMAGES): value for path, value in settings.items() if path.startswith(OF_IMAGES)}
+    for name in said:
+        if name not in known:
+            raise StudyError(f"Images have no setting {OF_IMAGES + name!r}.{did_you_mean(name, known)}")
+    return {path: value for path, value in settings.items() if not path.startswith(OF_IMAGES)}, replace(data, **said)  # type: ignore[arg-type]
 
 
 def space_text(single: Single, *, name: str) -> str:

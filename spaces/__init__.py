@@ -4,12 +4,13 @@ A space knows names, not code: whether a model or a setting exists is for others
 neither the trainer nor the search.
 """
 
+from spaces.changes import with_changes
 from spaces.documents import read_text
 from spaces.domains import Choice, Domain, Float, Integer, Value
 from spaces.errors import SpaceError
 from spaces.loading import json_schema, load_space, preset_names, preset_text
 from spaces.parsing import parse_space
-from spaces.settings import read_change, read_settings
+from spaces.settings import read_changes, read_settings
 from spaces.space import Baseline, BudgetSpec, Constant, DataSpec, Objective, Param, SearchSpace
 
 __all__ = [
@@ -31,7 +32,8 @@ __all__ = [
     "parse_space",
     "preset_names",
     "preset_text",
-    "read_change",
+    "read_changes",
     "read_settings",
     "read_text",
+    "with_changes",
 ]

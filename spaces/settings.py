@@ -1,6 +1,6 @@
 """Settings of one job in YAML: flat or nested, every value one of its own and no range."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from spaces.documents import Where, read_document
 from spaces.domains import Value
@@ -33,12 +33,17 @@ def read_settings(text: str, *, name: str) -> dict[str, Value]:
     return found
 
 
-def read_change(text: str) -> dict[str, Value]:
-    """Read `PATH=VALUE` as it is written on a command line; the value is YAML, so that 1e-3 is a number.
+def read_changes(texts: Iterable[str]) -> dict[str, Value]:
+    """Read several `PATH=VALUE` as they are written on a command line; of one path, the last counts.
 
     Raises:
-        SpaceError: If it has another form.
+        SpaceError: If one has another form.
     """
+    return {path: value for text in texts for path, value in _read_change(text).items()}
+
+
+def _read_change(text: str) -> dict[str, Value]:
+    """Read `PATH=VALUE`; the value is YAML, so that 1e-3 is a number."""
     path, equals, value = text.partition("=")
     if not equals or not path.strip() or not value.strip():
         message = f"must be PATH=VALUE, such as optimizer.lr=0.1, got {shown(text)}."

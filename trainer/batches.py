@@ -1,15 +1,16 @@
-"""From the memory-mapped images of a split to batches on a device.
+"""From the memory-mapped images of a split, or what a frozen network made of them, to batches on a device.
 
-Shapes: N images, H W pixels, C channels.
+Shapes: N images, H W pixels, C channels, D features, K classes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from trainer.data import Split
+from trainer.data import DataSet, Split, open_split
 from trainer.data.store import Moments
 from trainer.seeds import derive
 
@@ -17,36 +18,95 @@ LEAST_STD = 1 / 255  # one grey level: a constant channel has none
 DEVICE_SHARE = 0.25  # of the device's free memory that the images may fill
 
 
+class Examples(ABC):
+    """One split as a job trains on it and scores it."""
+
+    __slots__ = ()
+
+    labels: Tensor  # (N,) int64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """The device of the job, on which batches arrive."""
+
+    @abstractmethod
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return examples by their numbers, with their labels, on the device; images are not yet normalised."""
+
+    @abstractmethod
+    def normalise(self, examples: Tensor) -> Tensor:
+        """Return taken examples as the network gets them."""
+
+    @abstractmethod
+    def logits(self, model: nn.Module, examples: Tensor) -> Tensor:
+        """Return the (N, K) logits that a network gives normalised examples."""
+
+    def portions(self, size: int, numbers: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised examples and labels, at most `size` at once: those of `numbers`, or all in order."""
+        wanted = torch.arange(len(self)) if numbers is None else numbers
+        for start in range(0, len(wanted), size):
+            examples, labels = self.take(wanted[start : start + size])
+            yield self.normalise(examples), labels
+
+
 @dataclass(frozen=True, slots=True)
-class Images:
-    """One split, on the device where it fits, else on the host; uint8 until it is used."""
+class Images(Examples):
+    """Pixels, on the device where they fit, else on the host; uint8 until they are used."""
 
     pixels: Tensor  # (N, H, W, C) uint8
     labels: Tensor  # (N,) int64
     mean: Tensor  # (C, 1, 1), of pixels in [0, 1]
     std: Tensor  # (C, 1, 1)
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    @property
+    def device(self) -> torch.device:
+        """The device of the job."""
+        return self.mean.device
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (N, C, H, W) in [0, 1], channels last in memory, with their labels, on the device."""
-        device = self.mean.device
-        where = indices.to(self.pixels.device)
-        pixels = self.pixels[where].to(device, non_blocking=True)
-        labels = self.labels[where].to(device, non_blocking=True)
+        pixels, labels = _chosen(self.pixels, indices, self.device), _chosen(self.labels, indices, self.device)
         return pixels.permute(0, 3, 1, 2).float() / 255, labels
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalise(self, examples: Tensor) -> Tensor:
         """Subtract the mean and divide by the deviation."""
-        return (images - self.mean) / self.std
+        return (examples - self.mean) / self.std
 
-    def portions(self, size: int, numbers: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images by their numbers, or all in order, as normalised images and labels, at most `size` at once."""
-        wanted = torch.arange(len(self)) if numbers is None else numbers
-        for start in range(0, len(wanted), size):
-            images, labels = self.take(wanted[start : start + size])
-            yield self.normalise(images), labels
+    def logits(self, model: nn.Module, examples: Tensor) -> Tensor:
+        """Show the whole network the images."""
+        found: Tensor = model(examples)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Features(Examples):
+    """What the frozen part of a network gives its last layer for each image."""
+
+    values: Tensor  # (N, D) float32
+    labels: Tensor  # (N,) int64
+    head: str  # name of the last layer
+    device: torch.device
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (N, D) with their labels, on the device."""
+        return _chosen(self.values, indices, self.device), _chosen(self.labels, indices, self.device)
+
+    def normalise(self, examples: Tensor) -> Tensor:
+        """Return features as they are: they were made of normalised images."""
+        return examples
+
+    def logits(self, model: nn.Module, examples: Tensor) -> Tensor:
+        """Show the features to the last layer alone."""
+        found: Tensor = model.get_submodule(self.head)(examples)
+        return found
+
+
+def _chosen(tensor: Tensor, indices: Tensor, device: torch.device) -> Tensor:
+    return tensor[indices.to(tensor.device)].to(device, non_blocking=True)
 
 
 def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
@@ -58,11 +118,22 @@ def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
         device: Of the job.
     """
     pixels, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
-    if device.type == "cuda" and pixels.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+    if fits(pixels, device):
         pixels, labels = pixels.to(device), labels.to(device)
     mean = torch.tensor(moments.mean, device=device).view(-1, 1, 1)
     std = torch.tensor(moments.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
     return Images(pixels, labels, mean, std)
+
+
+def load_splits(data_set: DataSet, moments: Moments, device: torch.device) -> tuple[Images, Images]:
+    """Wrap the training and the validation images, as `load_images` does."""
+    train = load_images(open_split(data_set, "train"), moments, device)
+    return train, load_images(open_split(data_set, "val"), moments, device)
+
+
+def fits(tensor: Tensor, device: torch.device) -> bool:
+    """Say whether a split should move to an accelerator as a whole."""
+    return device.type == "cuda" and tensor.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def batch_indices(num_images: int, *, batch_size: int, seed: int, epoch: int) -> Tensor:

@@ -25,14 +25,15 @@ class BatchNorms:
 
 
 def batch_norms_of(model: nn.Module, *, portions: int, are_blank: bool = True) -> BatchNorms:
-    """Collect the batch norms; a batch's portions together count as much as the whole batch would.
+    """Collect the batch norms that are in training; a batch's portions together count as much as the whole batch would.
 
     Args:
         model: With the momenta of its makers.
         portions: Of a batch.
         are_blank: Whether their averages have seen nothing yet; those of published weights have.
     """
-    layers = ((module, module.momentum) for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    norms = (module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.training)
+    layers = ((norm, norm.momentum) for norm in norms)
     return BatchNorms(
         tuple((layer, 1 - (1 - momentum) ** (1 / portions)) for layer, momentum in layers if momentum is not None),
         are_blank=are_blank,

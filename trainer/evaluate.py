@@ -3,11 +3,14 @@
 Shapes: N images, K classes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.batches import Images
+from trainer.batches import Examples
 from trainer.data.splits import hold_out
 from trainer.errors import DataError
 from trainer.results import Evaluation
@@ -38,9 +41,21 @@ def images_to_score(labels: Tensor, *, num_train: int, epoch: float) -> Tensor:
     return torch.from_numpy(chosen).nonzero().squeeze(1)
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Set a model to eval mode for as long as the block lasts; each part then goes back to the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]  # frozen parts are not in training
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
 @torch.inference_mode()
 def predict(
-    model: nn.Module, images: Images, *, portion: int, precision: torch.dtype, numbers: Tensor | None = None
+    model: nn.Module, images: Examples, *, portion: int, precision: torch.dtype, numbers: Tensor | None = None
 ) -> Tensor:
     """Return the (N, K) float32 logits of a split, on the device; the model's mode is restored.
 
@@ -56,14 +71,9 @@ def predict(
     """
     if not len(images):
         raise DataError("Cannot evaluate on an empty split.")
-    modes = [(module, module.training) for module in model.modules()]  # frozen parts are not in training
-    model.eval()
-    device = images.mean.device
-    logits = []
-    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-        logits = [model(pixels).float() for pixels, _ in images.portions(portion, numbers)]
-    for module, was_training in modes:
-        module.training = was_training
+    is_mixed = precision is not torch.float32
+    with evaluating(model), torch.autocast(images.device.type, precision, enabled=is_mixed):
+        logits = [images.logits(model, some).float() for some, _ in images.portions(portion, numbers)]
     return torch.cat(logits)
 
 

@@ -18,14 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trainer.batches import Images, load_images
+from trainer.batches import Examples, load_images, load_splits
 from trainer.checkpoints import load_checkpoint, save_checkpoint
 from trainer.config import flat
-from trainer.data import DataSet, load_data_set, open_split
+from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device
 from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, is_out_of_memory
 from trainer.evaluate import images_to_score, score
+from trainer.features import has_fixed_features, on_features
 from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
 from trainer.loop import Scored, predict_split, steps_in_epoch, train
@@ -45,8 +46,8 @@ class _Run:
 
     order: TrainOrder
     state: TrainState
-    train_images: Images
-    val_images: Images
+    train_images: Examples
+    val_images: Examples
     history: list[EpochResult]
     scored: Scored | None = None  # the last evaluation of this process
     saved_at: float = field(default_factory=time.monotonic)
@@ -68,7 +69,7 @@ def carry_out(order: Order, *, emit: Callable[[JobEvent], None], should_stop: Ca
             case TestOrder():
                 emit(_test(order))
             case MeasureOrder():
-                emit(measure(order))
+                emit(measure(order, emit=emit))
             case _:
                 assert_never(order)
     except Exception as error:  # noqa: BLE001  -- the border of a trial: whatever happened becomes its outcome
@@ -122,16 +123,17 @@ def _prepare(order: TrainOrder) -> _Run:
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
     data_set = _load_data(order)
-    moments = input_moments(config.model, data_set)
-    train_images = load_images(open_split(data_set, "train"), moments, device)
-    val_images = load_images(open_split(data_set, "val"), moments, device)
+    splits = load_splits(data_set, input_moments(config.model, data_set), device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
-    state = begin(config, data_set, train_images, is_new=content is None)
+    state = begin(config, data_set, splits[0], is_new=content is None)
     history: list[EpochResult] = []
     if content is not None:
         restore(state, content)
         history = [EpochResult(**result) for result in content["history"]]
-    return _Run(order, state, train_images, val_images, history, saved_step=state.step)
+    examples: tuple[Examples, Examples] = splits
+    if has_fixed_features(config, num_train=data_set.num_train):
+        examples = on_features(state.model, config, data_set, splits) or splits
+    return _Run(order, state, *examples, history, saved_step=state.step)
 
 
 def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> Reached | Stopped:

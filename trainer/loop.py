@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.augment import augment_images, mix, soft_targets
-from trainer.batches import Images, batch_indices
+from trainer.batches import Examples, Features, batch_indices
 from trainer.batchnorm import portions_of
 from trainer.config import JobConfig
 from trainer.crashpoints import crash_point
@@ -23,7 +23,7 @@ from trainer.evaluate import images_to_score, predict, score
 from trainer.optimizers import groups_of
 from trainer.results import EpochResult, StepResult
 from trainer.schedules import rate
-from trainer.seeds import derive, generator
+from trainer.seeds import derive, generator, seed_layers
 from trainer.state import TrainState, new_stretch, scored_model
 
 EVALUATION_PORTION = 500  # images a forward pass, at most; larger ones fall out of a processor's cache
@@ -50,7 +50,7 @@ def steps_until(config: JobConfig, num_images: int, epoch: float) -> int:
 
 
 def train(
-    state: TrainState, config: JobConfig, *, train_images: Images, val_images: Images, until: float
+    state: TrainState, config: JobConfig, *, train_images: Examples, val_images: Examples, until: float
 ) -> Iterator[StepResult | Scored]:
     """Advance `state` to the epoch `until`; a `StepResult` comes after each step but the last of a stretch.
 
@@ -82,7 +82,7 @@ def train(
         yield _finish_stretch(state, config, val_images, len(train_images), epoch=epoch_done)
 
 
-def _timed_step(state: TrainState, config: JobConfig, images: Images, indices: Tensor) -> None:
+def _timed_step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> None:
     begin = time.perf_counter()
     loss = take_step(state, config, images, indices)
     state.stretch.seconds += time.perf_counter() - begin
@@ -101,51 +101,52 @@ def _progress(state: TrainState, steps: int) -> StepResult:
 class _Batch:
     """One batch, ready for the model."""
 
-    pixels: Tensor  # (N, C, H, W), augmented, normalised
+    inputs: Tensor  # (N, C, H, W) images, augmented and normalised, or (N, D) features
     targets: Tensor  # (N, K), rows sum to 1
     labels: Tensor  # (N,)
 
     def portions(self, size: int) -> Iterator["_Batch"]:
         starts = range(0, len(self.labels), size)
         parts = (slice(start, start + size) for start in starts)
-        return (_Batch(self.pixels[p], self.targets[p], self.labels[p]) for p in parts)
+        return (_Batch(self.inputs[p], self.targets[p], self.labels[p]) for p in parts)
 
 
-def take_step(state: TrainState, config: JobConfig, images: Images, indices: Tensor) -> Tensor:
+def take_step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> Tensor:
     """Take one optimizer step; return the mean loss of its images, detached."""
     progress = (state.step + 0.5) / steps_until(config, len(images), config.training.epochs)
     _set_rates(state, config, progress)
-    batch = _augmented(config, images, indices, state)
-    loss = torch.zeros((), device=batch.pixels.device)
+    batch = _batch(config, images, indices, state)
+    loss = torch.zeros((), device=images.device)
     with torch.random.fork_rng([loss.device] if loss.device.type == "cuda" else []):
-        torch.manual_seed(derive(config.seed, "layers", state.step))  # for layers that draw, such as dropped paths
+        seed_layers(loss.device, derive(config.seed, "layers", state.step))  # that draw, such as dropped paths
         portions = portions_of(len(indices), config.runtime.micro_batch)
         for number, portion in enumerate(batch.portions(config.runtime.micro_batch)):
             state.norms.count(state.step * portions + number)
-            loss += _backward(state, config, portion, len(indices))
+            loss += _backward(state, config, images, portion, len(indices))
     _update(state, config)
     state.step += 1
     state.stretch.loss += loss * len(indices)
     return loss
 
 
-def _augmented(config: JobConfig, images: Images, indices: Tensor, state: TrainState) -> _Batch:
-    device = images.mean.device
-    epoch = state.step // steps_in_epoch(config, len(images))
-    rng = generator(device, config.seed, "augment", state.step)
-    pixels, labels = images.take(indices)
-    pixels = augment_images(pixels, config.augment, rng=rng, epoch=epoch, indices=indices.to(device))
+def _batch(config: JobConfig, images: Examples, indices: Tensor, state: TrainState) -> _Batch:
+    taken, labels = images.take(indices)
     targets = soft_targets(labels, state.num_classes, config.training.label_smoothing)
+    if isinstance(images, Features):
+        return _Batch(taken, targets, labels)
+    epoch = state.step // steps_in_epoch(config, len(images))
+    rng = generator(images.device, config.seed, "augment", state.step)
+    pixels = augment_images(taken, config.augment, rng=rng, epoch=epoch, indices=indices.to(images.device))
     pixels, targets = mix(pixels, targets, config.augment, rng=rng)
     layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
     return _Batch(images.normalise(pixels).contiguous(memory_format=layout), targets, labels)
 
 
-def _backward(state: TrainState, config: JobConfig, portion: _Batch, batch_size: int) -> Tensor:
+def _backward(state: TrainState, config: JobConfig, images: Examples, portion: _Batch, batch_size: int) -> Tensor:
     """Add the gradient of one portion of a batch; return its share of the batch's mean loss."""
     precision = DTYPES[config.runtime.precision]
-    with torch.autocast(portion.pixels.device.type, precision, enabled=precision is not torch.float32):
-        logits = state.model(portion.pixels)
+    with torch.autocast(images.device.type, precision, enabled=precision is not torch.float32):
+        logits = images.logits(state.model, portion.inputs)
     loss = F.cross_entropy(logits.float(), portion.targets, reduction="sum") / batch_size
     scaled: Tensor = state.scaler.scale(loss)
     scaled.backward()  # type: ignore[no-untyped-call]
@@ -161,7 +162,7 @@ def _set_rates(state: TrainState, config: JobConfig, progress: float) -> None:
 
 def _update(state: TrainState, config: JobConfig) -> None:
     """Clip, step, average; the gradients are gone afterwards."""
-    parameters = [p for p in state.model.parameters() if p.grad is not None]
+    parameters = [p for group in groups_of(state.optimizers) for p in group["params"] if p.grad is not None]
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
     if config.training.grad_clip:
@@ -187,7 +188,7 @@ def _guard(loss: Tensor, state: TrainState, steps: int) -> None:
 
 
 def _finish_stretch(
-    state: TrainState, config: JobConfig, val_images: Images, num_train: int, *, epoch: float
+    state: TrainState, config: JobConfig, val_images: Examples, num_train: int, *, epoch: float
 ) -> Scored:
     """Score the model, put the sums of the stretch into one result, and begin a new stretch."""
     begin = time.perf_counter()
@@ -197,7 +198,7 @@ def _finish_stretch(
     if not math.isfinite(val.loss):
         raise Diverged(f"The validation loss became {val.loss} at epoch {epoch:g}.")
     stretch = state.stretch
-    state.stretch = new_stretch(val_images.mean.device)
+    state.stretch = new_stretch(val_images.device)
     result = EpochResult(
         epoch=epoch,
         step=state.step,
@@ -216,7 +217,7 @@ def _finish_stretch(
     return Scored(result, numbers, logits)
 
 
-def predict_split(state: TrainState, config: JobConfig, images: Images, numbers: Tensor | None = None) -> Tensor:
+def predict_split(state: TrainState, config: JobConfig, images: Examples, numbers: Tensor | None = None) -> Tensor:
     """Return the logits of the weights that are scored: the averaged ones where there are such.
 
     Args:
@@ -226,7 +227,7 @@ def predict_split(state: TrainState, config: JobConfig, images: Images, numbers:
         numbers: (N,) of the images wanted; None for all.
     """
     portion = min(EVALUATION_PORTION, 2 * config.runtime.micro_batch)
-    if images.mean.device.type != "cpu":
+    if images.device.type != "cpu":
         portion = config.runtime.micro_batch
     precision = DTYPES[config.runtime.precision]
     return predict(scored_model(state), images, portion=portion, precision=precision, numbers=numbers)

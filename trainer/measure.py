@@ -5,20 +5,23 @@ never depends on how busy the machine was.
 """
 
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from trainer.batches import Images, load_images
+from trainer.batches import Examples, load_splits
 from trainer.config import JobConfig, model_name
-from trainer.data import load_data_set, open_split
+from trainer.data import DataSet, load_data_set
 from trainer.devices import fastest_precision, resolve_device
 from trainer.errors import is_out_of_memory
+from trainer.features import has_fixed_features, on_features
 from trainer.loop import take_step
+from trainer.models import input_moments
 from trainer.orders import MeasureOrder
-from trainer.results import Measured
+from trainer.results import FeaturesMade, Measured
 from trainer.settings import is_pretrained
 from trainer.state import begin
 
@@ -30,46 +33,73 @@ SHARE_OF_LIMIT = 0.5  # of a time limit, in which a full training should fit
 PATIENCE_SECONDS = 1.0  # for one step; a model that is slower is not tried on larger portions
 ENOUGH_SECONDS = 0.3  # of timed steps; shorter ones are repeated
 FIRST_STEP = 8  # images of the step before, which also sets things up
+SECONDS_BETWEEN_EVENTS = 0.5
 THREADS_PORTION = 16  # images of the steps that threads are chosen by
 
 
-def measure(order: MeasureOrder) -> Measured:
+def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambda made: None) -> Measured:
     """Time every model and choose.
 
     On a processor a job gets as many threads as it can use well: two jobs of one thread give no more images a second
     than one of two, but one trial is done in half the time. On an accelerator a job has it to itself.
+
+    Args:
+        order: What to time. Of several jobs with one model, the one that takes the smallest portions counts.
+        emit: Told how far the features of frozen networks are, which are made on the way.
+
+    Raises:
+        ConfigError: If the device is not there, or a network can't be had.
     """
     data_set = load_data_set(order.data_root)
     device = resolve_device(order.device)
     precision = fastest_precision(device)
-    images = load_images(open_split(data_set, "train"), data_set.moments, device)  # any will do
     on_device = {"device": str(device), "precision": precision, "channels_last": device.type != "mps"}
     configs = [_with(config, **on_device) for config in order.configs]
-    for config in configs:
-        if is_pretrained(config.model):
-            begin(config, data_set, images)  # weights that can't be had are told before the first trial
-    threads = order.threads or _threads(order, configs[0], images)
-    portions, rates = {}, {}
-    for config in configs:
-        name = model_name(config.model)
-        portions[name], rates[name] = _best_portion(_with(config, threads=threads), images, order)
+    torch.set_num_threads(order.num_cores)
+    examples = [_examples(config, data_set, device, emit) for config in configs]
+    threads = order.threads or _threads(order, configs[0], examples[0])
+    portions: dict[str, dict[int, float]] = defaultdict(dict)
+    for config, images in zip(configs, examples, strict=True):
+        portion, rate = _best_portion(_with(config, threads=threads), images, order)
+        portions[model_name(config.model)][portion] = rate
     return Measured(
         device=str(device),
         precision=precision,
         channels_last=device.type != "mps",
-        micro_batches=portions,
-        images_per_second=rates,
+        micro_batches={name: min(found) for name, found in portions.items()},
+        images_per_second={name: found[min(found)] for name, found in portions.items()},
         threads=threads,
         workers=max(1, torch.cuda.device_count() if device.type == "cuda" else order.num_cores // threads),
     )
 
 
-def _threads(order: MeasureOrder, config: JobConfig, images: Images) -> int:
+def _examples(
+    config: JobConfig, data_set: DataSet, device: torch.device, emit: Callable[[FeaturesMade], None]
+) -> Examples:
+    """Return what a job trains on; weights that can't be had are told here, before the first trial."""
+    splits = load_splits(data_set, input_moments(config.model, data_set), device)
+    if not is_pretrained(config.model):
+        return splits[0]
+    state = begin(config, data_set, splits[0])
+    if not has_fixed_features(config, num_train=data_set.num_train):
+        return splits[0]
+    told_at = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_at
+        if done == total or time.monotonic() - told_at > SECONDS_BETWEEN_EVENTS:
+            told_at = time.monotonic()
+            emit(FeaturesMade(done=done, total=total))
+
+    return (on_features(state.model, config, data_set, splits, tell) or splits)[0]
+
+
+def _threads(order: MeasureOrder, config: JobConfig, images: Examples) -> int:
     """Return the most threads that keep most of the rate per thread; an accelerator's job needs just one.
 
     Within a time limit, a job gets enough of them for a full training, if any number is enough.
     """
-    if images.mean.device.type != "cpu":
+    if images.device.type != "cpu":
         return 1
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
     rates = {n: _rate(_with(config, threads=n), images, order, portion=THREADS_PORTION) for n in counts}
@@ -82,7 +112,7 @@ def _threads(order: MeasureOrder, config: JobConfig, images: Images) -> int:
     return max(chosen, min(enough, default=max(rates, key=lambda count: rates[count])))
 
 
-def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tuple[int, float]:
+def _best_portion(config: JobConfig, images: Examples, order: MeasureOrder) -> tuple[int, float]:
     """Grow the portion while that pays; return the largest that is near the best, with its images per second."""
     rates: dict[int, float] = {}
     for portion in _candidates(config, images):
@@ -102,12 +132,12 @@ def _best_portion(config: JobConfig, images: Images, order: MeasureOrder) -> tup
     return chosen, rates[chosen]
 
 
-def _candidates(config: JobConfig, images: Images) -> Iterable[int]:
+def _candidates(config: JobConfig, images: Examples) -> Iterable[int]:
     largest = min(config.training.batch_size, len(images))
     return [size for size in PORTIONS if size < largest] + [largest]
 
 
-def _rate(config: JobConfig, images: Images, order: MeasureOrder, *, portion: int) -> float:
+def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: int) -> float:
     """Return the images per second of training steps on portions of one size."""
     torch.set_num_threads(config.runtime.threads)
     size = min(portion, len(images))
@@ -124,10 +154,10 @@ def _rate(config: JobConfig, images: Images, order: MeasureOrder, *, portion: in
     return size / min(seconds)
 
 
-def _wait(images: Images) -> None:
+def _wait(images: Examples) -> None:
     """Let an accelerator finish what it was given."""
-    if images.mean.device.type == "cuda":
-        torch.cuda.synchronize(images.mean.device)
+    if images.device.type == "cuda":
+        torch.cuda.synchronize(images.device)
 
 
 def _with(config: JobConfig, **changes: Any) -> JobConfig:

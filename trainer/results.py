@@ -113,6 +113,14 @@ class Tested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesMade:
+    """How far the features of a frozen network are; not kept, for whoever watches."""
+
+    done: int  # images
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """How this machine trains fastest."""
 
@@ -127,9 +135,10 @@ class Measured:
 
 REASONS = ("nan_loss", "oom", "disk_full", "bad_config", "bad_data", "crashed", "killed", "error")
 
-JobEvent = Started | StepResult | EpochResult | Reached | Stopped | Failed | Tested | Measured
+JobEvent = Started | StepResult | EpochResult | Reached | Stopped | Failed | Tested | FeaturesMade | Measured
 _KINDS: dict[str, type[JobEvent]] = {
-    kind.__name__: kind for kind in (Started, StepResult, EpochResult, Reached, Stopped, Failed, Tested, Measured)
+    kind.__name__: kind
+    for kind in (Started, StepResult, EpochResult, Reached, Stopped, Failed, Tested, FeaturesMade, Measured)
 }
 
 

@@ -240,6 +240,7 @@ class Transfer:
     layer_decay: float = number(1.0, Range(0, 1, low_open=True))  # rate of a block, times that of the one after it
     head_lr: float = number(1.0, Range(0, 1000, low_open=True))  # rate of the head, times the job's
     freeze_norms: bool = False  # batch norms keep the averages that they have learnt
+    cache_features: bool = True  # what never changes before the head is worked out once for all jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

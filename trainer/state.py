@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.batches import Images
+from trainer.batches import Examples
 from trainer.batchnorm import BatchNorms, batch_norms_of, portions_of
 from trainer.config import JobConfig
 from trainer.data import DataSet
@@ -52,7 +52,7 @@ class TrainState:
     step: int = 0  # optimizer steps done
 
 
-def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new: bool = True) -> TrainState:
+def begin(config: JobConfig, data_set: DataSet, train_images: Examples, *, is_new: bool = True) -> TrainState:
     """Build the state of a job before its first step.
 
     Args:
@@ -64,7 +64,7 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new:
     Raises:
         ConfigError: If the model cannot take the images.
     """
-    device = train_images.mean.device
+    device = train_images.device
     model = build_model(
         config.model,
         image_shape=data_set.image_shape,
@@ -100,7 +100,7 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Images, *, is_new:
     )
 
 
-def _first_images(images: Images) -> Iterator[Tensor]:
+def _first_images(images: Examples) -> Iterator[Tensor]:
     numbers = torch.arange(min(WHITENING_IMAGES, len(images)))
     return (pixels for pixels, _ in images.portions(WHITENING_PORTION, numbers))
 

@@ -71,6 +71,12 @@ def row_of(model: nn.Module) -> Row:
     return (*_blocks(model, rest), tuple(name for name in names if name in head))
 
 
+def head_of(model: nn.Module) -> str | None:
+    """Return the name of the one layer that gives the logits, or None where there are several."""
+    layers = {name.rpartition(".")[0] for name in row_of(model)[-1]}
+    return layers.pop() if len(layers) == 1 else None
+
+
 def freeze(model: nn.Module, shares: Shares) -> None:
     """Switch training off where nothing is trained; the model is left in training mode elsewhere."""
     for name, parameter in model.named_parameters():

@@ -11,6 +11,7 @@ from autoclf.options import SOURCES, DataDir, Json, OnBadImage, Storage, Store, 
 
 if TYPE_CHECKING:
     from search.request import Request
+    from spaces import SearchSpace
 
 Timeout = Annotated[
     float | None,
@@ -24,6 +25,10 @@ Trials = Annotated[
     int | None,
     typer.Option(min=1, help="Configurations in all, earlier runs included; else the space's.", show_default=False),
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Fix a setting; may be repeated.", show_default=False),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 
@@ -32,6 +37,7 @@ def search(
     trials: Trials = None,
     timeout: Timeout = None,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Else the space's name.")] = None,
+    changes: Changes = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{SOURCES}.")] = None,
     store: Store = Path("mlruns"),
     storage: Storage = None,
@@ -47,13 +53,13 @@ def search(
     from search.request import Request
     from spaces import SpaceError, load_space
 
-    declared = load_space(space)
+    declared, text = _changed(load_space(space), changes or [])
     source = declared.data.source if data is None else data
     if source is None:
         raise SpaceError(f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR")
     request = Request(
         space=declared,
-        space_text=declared.file.read_text(encoding="utf-8"),
+        space_text=text,
         study=declared.name if study is None else study,
         source=source,
         max_trials=trials or declared.budget.trials,
@@ -69,6 +75,14 @@ def search(
         on_bad_image=on_bad_image,
     )
     run_request(request, as_json=json)
+
+
+def _changed(space: "SearchSpace", changes: list[str]) -> tuple["SearchSpace", str]:
+    """Return a space with the settings that the user fixes, and the file that declares it so."""
+    from spaces import parse_space, read_changes, read_text, with_changes
+
+    text = with_changes(read_text(space.file), read_changes(changes), name=str(space.file))
+    return parse_space(text, file=space.file), text
 
 
 def resume(

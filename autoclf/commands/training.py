@@ -94,7 +94,7 @@ def _taken(space: str | None, trial: str | None, config: Path | None, *, store: 
 def _changed(single: "Single", changes: list[str], *, device: str) -> "Single":
     """Apply what the user sets; a device that was asked for has nothing to do with how another one trained."""
     from search.single import changed, without_runtime
-    from spaces import read_change
+    from spaces import read_changes
 
     kept = single if device == "auto" else without_runtime(single)
-    return changed(kept, dict(change for text in changes for change in read_change(text).items()))
+    return changed(kept, read_changes(changes))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 from PIL import Image
 
 from tests.command import Desk, make_desk
@@ -17,7 +19,12 @@ FILE = re.compile(r"^```yaml\n# (\S+\.yaml)\n(.*?)^```", re.MULTILINE | re.DOTAL
 READ_IN_TURN = (ROOT / "README.md", ROOT / "docs" / "train.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SERVERS = ("autoclf ui",)  # they last until Ctrl-C; tests/e2e/test_ui.py runs them
-LONG = {"--trials 50": "--trials 1 --timeout 30s", "--timeout 2h": "--timeout 20s", "--timeout 60m": "--timeout 30s"}
+LONG = {
+    "--trials 50": "--trials 1 --timeout 30s",
+    "--timeout 2h": "--timeout 20s",
+    "--timeout 60m": "--timeout 30s",
+    "--space probe": "--space probe --trials 2 --set model.weights=file:lite0.pth",  # no network
+}
 
 
 def commands(page: Path) -> list[str]:
@@ -60,6 +67,7 @@ def test_make_targets_that_the_pages_name_exist(page: Path) -> None:
 def test_the_commands_of_the_pages_run(tmp_path: Path, template: Path) -> None:
     desk = make_desk(tmp_path, template=template)
     _make_photos(tmp_path / "photos")
+    torch.save(timm.create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "lite0.pth")
     for name, text in (found for page in PAGES for found in FILE.findall(page.read_text())):
         (tmp_path / name).write_text(text)
 

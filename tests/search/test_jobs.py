@@ -13,8 +13,8 @@ from trainer.config import flat, model_name
 from trainer.errors import ConfigError
 
 
-def _space(parameters: str) -> SearchSpace:
-    return parse_space(f"budget: {{rungs: [1, 3]}}\nparameters:\n{parameters}", file=Path("my.yaml"))
+def _space(parameters: str, rest: str = "") -> SearchSpace:
+    return parse_space(f"budget: {{rungs: [1, 3]}}\nparameters:\n{parameters}\n{rest}", file=Path("my.yaml"))
 
 
 def _faults(parameters: str) -> list[str]:
@@ -159,7 +159,8 @@ def test_an_example_of_a_model_is_its_baseline() -> None:
 
     drawn = next(drawn for drawn in example_draws(digits) if drawn["model"] == "resnet9")
 
-    assert {name: drawn[name] for name in baseline} == dict(baseline)
+    kept = {name: value for name, value in baseline.items() if not name.startswith("augment.")}
+    assert kept.items() <= drawn.items()
     assert set(drawn) == {param.name for param in digits.active(drawn)}
 
 
@@ -170,6 +171,27 @@ def test_each_model_of_a_preset_has_an_example_that_makes_a_job(preset: str) -> 
     for drawn in example_draws(space):
         job = build_job(space, drawn, data="", seed=0, runtime={})
         assert flat(job)["model"] == drawn["model"]
+
+
+def test_an_example_has_all_that_makes_a_step_costly_whatever_the_baseline_says() -> None:
+    space = _space(
+        "  model: {choice: {timm: {name: test_vit, pretrained: true, dropout: {float: [0.0, 0.5]}}}}\n"
+        "  augment.cutout: {int: [0, 8]}",
+        "baselines: [{model: timm, model.dropout: 0.0, augment.cutout: 0}]",
+    )
+
+    assert example_draws(space) == [{"model": "timm", "model.timm.dropout": 0.5, "augment.cutout": 8}]
+
+
+def test_each_way_to_train_a_network_has_an_example() -> None:
+    space = _space(
+        "  model: {choice: {fastnet: {}, timm: {name: test_vit, pretrained: true}}}\n"
+        "  transfer.train: {choice: [head, all]}"
+    )
+
+    found = [(drawn["model"], drawn["transfer.train"]) for drawn in example_draws(space)]
+
+    assert found == [("fastnet", "head"), ("fastnet", "all"), ("timm", "head"), ("timm", "all")]
 
 
 def test_without_a_baseline_an_example_takes_the_upper_ends() -> None:

@@ -10,12 +10,13 @@ from search_samples import KILLED, learns
 from search.errors import StudyError
 from search.executors import Gone
 from search.executors.scripted import Death, Script, ScriptedExecutor, curve
+from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores, run_alone
 from search.request import Request
 from spaces import load_space
 from trainer.config import JobConfig, flat, job_config
 from trainer.orders import MeasureOrder, TestOrder, TrainOrder
-from trainer.results import Failed, JobEvent, Measured, Reached
+from trainer.results import Failed, FeaturesMade, JobEvent, Measured, Reached
 
 MEASURED = Measured(
     device="cpu",
@@ -40,8 +41,8 @@ class Bench:
         self.orders.append(order)
         return self._answer
 
-    def plan(self, asked: Request) -> Plan:
-        return make_plan(self.executor, asked, data_root=Path("data"), data="abc")
+    def plan(self, asked: Request, watch: Watch = lambda notice: None) -> Plan:
+        return make_plan(self.executor, asked, watch, data_root=Path("data"), data="abc")
 
 
 def _train(until: float) -> TrainOrder:
@@ -98,6 +99,15 @@ def test_a_space_that_can_not_be_trained_here_is_refused(asked: Request) -> None
 def test_a_measurement_that_dies_is_told(asked: Request) -> None:
     with pytest.raises(StudyError, match="can't be trained on this machine: the process died"):
         Bench(Gone(KILLED)).plan(asked)
+
+
+def test_how_far_the_features_of_a_frozen_network_are_is_told(asked: Request) -> None:
+    told: list[Notice] = []
+
+    with pytest.raises(StudyError):
+        Bench(FeaturesMade(done=64, total=80)).plan(asked, told.append)
+
+    assert [(notice.kind, notice.values) for notice in told] == [("features", {"done": 64, "total": 80})]
 
 
 def test_a_plan_comes_back_from_json(asked: Request) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import SpaceError, read_change, read_settings
+from spaces import SpaceError, read_changes, read_settings
 
 
 @pytest.mark.parametrize(
@@ -37,21 +37,21 @@ def test_what_is_no_setting_is_refused_at_its_place(text: str, wanted: list[str]
 
 
 def test_a_change_is_read_as_yaml() -> None:
-    assert read_change("optimizer.lr=1e-4") == {"optimizer.lr": 1e-4}
-    assert read_change(" optimizer = lion ") == {"optimizer": "lion"}
-    assert read_change("augment={flip: random}") == {"augment.flip": "random"}
+    assert read_changes(["optimizer.lr=1e-4"]) == {"optimizer.lr": 1e-4}
+    assert read_changes([" optimizer = lion "]) == {"optimizer": "lion"}
+    assert read_changes(["augment={flip: random}"]) == {"augment.flip": "random"}
 
 
 @pytest.mark.parametrize("text", ["", "optimizer", "=0.1", "optimizer.lr=", "a: b=c: d: e", "a=[1, 2]"])
 def test_what_is_no_change_is_refused_with_an_example_or_a_reason(text: str) -> None:
     with pytest.raises(SpaceError, match="--set"):
-        read_change(text)
+        read_changes([text])
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        found = read_change(text)
+        found = read_changes([text])
     except SpaceError:
         return
     assert all(isinstance(value, str | int | float | bool) for value in found.values())

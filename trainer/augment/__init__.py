@@ -6,6 +6,6 @@ torchvision's transforms draw once a batch.
 """
 
 from trainer.augment.mixing import mix, soft_targets
-from trainer.augment.pipeline import augment_images
+from trainer.augment.pipeline import augment_images, changes_nothing
 
-__all__ = ["augment_images", "mix", "soft_targets"]
+__all__ = ["augment_images", "changes_nothing", "mix", "soft_targets"]

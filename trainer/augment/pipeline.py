@@ -1,5 +1,6 @@
 """The augmentations that a job asks for, applied to a batch of images in fixed order."""
 
+from dataclasses import replace
 from typing import assert_never
 
 import torch
@@ -39,6 +40,11 @@ def augment_images(images: Tensor, settings: Augment, *, rng: Generator, epoch: 
     if settings.cutout:
         augmented = geometry.cutout(augmented, side=settings.cutout, rng=rng)
     return augmented.contiguous(memory_format=_memory_format(images))
+
+
+def changes_nothing(settings: Augment) -> bool:
+    """Say whether every augmentation is left out, so that an image looks the same each time it is shown."""
+    return replace(settings, randaugment_magnitude=Augment().randaugment_magnitude) == Augment()
 
 
 def _flip_and_crop(images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:

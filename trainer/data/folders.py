@@ -9,7 +9,7 @@ from trainer.data.images import is_image_name, shown
 from trainer.data.material import existing
 from trainer.data.splits import SplitName, listed
 from trainer.data.tree import Findings, ImageFile, Tree, entries, ignore, make_tree, walk
-from trainer.errors import DataError
+from trainer.errors import DataError, did_you_mean
 
 SPLIT_NAMES: Mapping[str, SplitName] = {
     "train": "train",
@@ -21,15 +21,19 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
 _LAYOUT = "DIR/CLASS/IMAGE or DIR/{train,val,test}/CLASS/IMAGE"
 
 
-def scan_folder(path: Path) -> Tree:
+def scan_folder(path: Path, *, test: str | None = None) -> Tree:
     """List the images below a folder by split and class.
+
+    Args:
+        path: The folder.
+        test: Name of the folder in it that is the test split, whatever its name means otherwise.
 
     Raises:
         DataError: If there is no such folder, or its layout is neither of the two.
     """
     root = existing(path, kind="folder")
     found = Findings(root)
-    class_folders = list(_class_folders(root, found))
+    class_folders = list(_class_folders(root, found, test))
     files = [
         ImageFile(image.path, split, class_name, image.version)
         for split, class_name, folder in class_folders
@@ -45,27 +49,32 @@ def scan_folder(path: Path) -> Tree:
     )
 
 
-def _class_folders(root: Path, found: Findings) -> Iterator[tuple[SplitName, str, Path]]:
+def _class_folders(root: Path, found: Findings, test: str | None) -> Iterator[tuple[SplitName, str, Path]]:
     """Yield the split, class name and place of each class folder."""
     top = _subfolders(root, found)
-    if "train" not in top and not (top and all(name in SPLIT_NAMES for name in top)):
+    meanings = SPLIT_NAMES if test is None else {**SPLIT_NAMES, test: "test"}
+    if test is not None and test not in top:
+        raise DataError(f"{shown(root)} has no folder {test!r} for ?test={test}.{did_you_mean(test, top)}")
+    if "train" not in top and not (top and all(name in meanings for name in top)):
         yield from _classes_of("train", root, top, found)
         return
-    for split, folder in _split_folders(root, top).items():
+    for split, folder in _split_folders(root, top, meanings).items():
         yield from _classes_of(split, folder, _subfolders(folder, found), found)
 
 
-def _split_folders(root: Path, names: Sequence[str]) -> dict[SplitName, Path]:
+def _split_folders(root: Path, names: Sequence[str], meanings: Mapping[str, SplitName]) -> dict[SplitName, Path]:
     """Return the folder of each split, given the folders below the root."""
-    others = [repr(name) for name in names if name not in SPLIT_NAMES]
+    others = [repr(name) for name in names if name not in meanings]
     if others:
         raise DataError(f"{shown(root)} has train beside {listed(others)}. The layout is {_LAYOUT}.")
-    splits = Counter(SPLIT_NAMES[name] for name in names)
-    if splits["val"] > 1:
-        raise DataError(f"{shown(root)} has more than one of val, valid and validation: keep one.")
+    splits = Counter(meanings[name] for name in names)
+    for split, count in splits.items():
+        if count > 1:
+            known = [name for name in meanings if meanings[name] == split]
+            raise DataError(f"{shown(root)} has more than one of {listed(known)}: keep one.")
     if not splits["train"]:
         raise DataError(f"{shown(root)} has {' and '.join(names)} but no train. The layout is {_LAYOUT}.")
-    return {SPLIT_NAMES[name]: root / name for name in names}
+    return {meanings[name]: root / name for name in names}
 
 
 def _classes_of(

@@ -149,8 +149,8 @@ def scan(source: Files) -> Tree:
         DataError: If they are not where the source says, or nothing tells their classes.
     """
     match source:
-        case Folder(path):
-            return scan_folder(path)
+        case Folder(path, test):
+            return scan_folder(path, test=test)
         case Named(path, label):
             return scan_named(path, label)
         case Table(path):

@@ -37,9 +37,10 @@ class Folder:
     """Image files in one folder per class."""
 
     path: Path
+    test: str | None = None  # name of the folder that holds the test split, where it is not `test`
 
     def __str__(self) -> str:
-        return f"folder:{self.path}"
+        return f"folder:{self.path}" + ("" if self.test is None else f"{_TEST}{self.test}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ Source = Digits | Cifar10 | Npz | Files
 
 FORMS = "digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"
 _NAMED: dict[str, type[Digits | Cifar10]] = {"digits": Digits, "cifar10": Cifar10}
-_PLACED: dict[str, type[Npz | Folder | Table]] = {"npz:": Npz, "folder:": Folder, "csv:": Table}
-_FILES = "files:"
-_LABEL = "?label="
+_PLACED: dict[str, type[Npz | Table]] = {"npz:": Npz, "csv:": Table}
+_FOLDER, _TEST = "folder:", "?test="
+_FILES, _LABEL = "files:", "?label="
+_PREFIXES = (*_PLACED, _FOLDER, _FILES)
 
 
 def parse_source(text: str) -> Source:
@@ -84,6 +86,9 @@ def parse_source(text: str) -> Source:
     kind, colon, place = text.partition(":")
     if kind + colon in _PLACED and place:
         return _PLACED[kind + colon](Path(place).expanduser())
+    if kind + colon == _FOLDER and place:
+        folder, _, test = place.partition(_TEST)
+        return Folder(Path(folder).expanduser(), test or None)
     if kind + colon == _FILES and place:
         folder, mark, label = place.partition(_LABEL)
         return Named(Path(folder).expanduser(), label if mark else None)
@@ -95,6 +100,6 @@ def _remedy(text: str, head: str) -> str:
     if text and "\0" not in text and Path(text).expanduser().is_dir():
         return f" It is a folder: write folder:{text}."
     for suffix, form in ((".npz", "npz:"), (".csv", "csv:")):
-        if text.endswith(suffix) and head not in _PLACED:
+        if text.endswith(suffix) and head not in _PREFIXES:
             return f" Write {form}{text}."
-    return did_you_mean(head, (*_NAMED, *_PLACED, _FILES))
+    return did_you_mean(head, (*_NAMED, *_PREFIXES))

@@ -220,5 +220,5 @@ def _no_weights(settings: Timm | TorchVision, error: Exception) -> ConfigError:
         return ConfigError(f"{settings.name} can't be built for these images: {text}")
     return ConfigError(
         f"The published weights of {settings.name} can't be had: {text} "
-        f"Without a network, copy them here and set `model.weights` to {FILE}PATH."
+        f"Without a network, copy them here and name the file: --set model.weights={FILE}PATH."
     )

@@ -34,6 +34,34 @@ def test_folders_of_splits_are_kept_apart(tmp_path: Path, val: str) -> None:
     assert [(f.split, f.class_name) for f in tree.files] == [(s, c) for s in tree.splits for c in "ab"]
 
 
+def test_another_folder_may_be_the_test_split(tmp_path: Path) -> None:
+    make_folder(tmp_path, {f"{split}/{c}": 1 for split in ("train", "val", "photos of May") for c in "ab"})
+
+    assert scan(tmp_path, test="photos of May").splits == ("train", "val", "test")
+
+
+def test_the_folder_of_validation_may_be_the_test_split(tmp_path: Path) -> None:
+    make_folder(tmp_path, {f"{split}/{c}": 1 for split in ("train", "val") for c in "ab"})
+
+    assert scan(tmp_path, test="val").splits == ("train", "test")
+
+
+@pytest.mark.parametrize(
+    ("folders", "test", "message"),
+    [
+        (["train", "val"], "vla", r"no folder 'vla' for \?test=vla\. Did you mean 'val'"),
+        (["train", "val", "test"], "val", "more than one of val, test: keep one"),
+    ],
+)
+def test_a_test_split_that_is_not_there_or_there_twice_is_refused(
+    tmp_path: Path, folders: list[str], test: str, message: str
+) -> None:
+    make_folder(tmp_path, {f"{folder}/{c}": 1 for folder in folders for c in "ab"})
+
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path, test=test)
+
+
 def test_images_in_folders_below_a_class_belong_to_it(tmp_path: Path) -> None:
     tree = scan(make_folder(tmp_path, {"a/x/y": 1, "b": 1}))
 
@@ -130,7 +158,7 @@ def test_pipes_and_loose_images_are_noted(tmp_path: Path) -> None:
         ({".": 3}, "has no class folders but 3 images directly in it"),
         ({"train": 2}, "train has no class folders but 2 images directly in it"),
         ({"train/a": 1, "train/b": 1, "cats": 1}, "has train beside 'cats'"),
-        ({"train/a": 1, "val/a": 1, "valid/a": 1}, "more than one of val, valid and validation"),
+        ({"train/a": 1, "val/a": 1, "valid/a": 1}, "more than one of val, valid, validation: keep one"),
         ({"test/a": 1, "val/a": 1}, "has test and val but no train"),
         ({"a": 1, "b": 0, "c": 0}, "No image in class folder 'b', 'c' of"),
         ({"train/a": 1, "train/b": 1, "val/a": 0}, "No image in class folder 'val/a'"),

@@ -16,6 +16,7 @@ from trainer.errors import DataError
         ("npz:some/file.npz", Npz(Path("some/file.npz"))),
         ("npz:C:odd.npz", Npz(Path("C:odd.npz"))),
         ("folder:/images", Folder(Path("/images"))),
+        ("folder:/images?test=val", Folder(Path("/images"), "val")),
         ("folder:~/images", Folder(Path.home() / "images")),
         ("files:pets", Named(Path("pets"))),
         ("files:pets?label=^(a|b)?label=", Named(Path("pets"), "^(a|b)?label=")),
