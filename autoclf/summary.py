@@ -80,7 +80,9 @@ def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield what the test split said, or that it was not asked."""
     test = outcome.test
     if test is not None:
-        yield f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before."
+        _, low, high = test.estimates.get("accuracy", (0.0, 0.0, 0.0))
+        bounds = f" (95 % interval: {100 * low:.1f} to {100 * high:.1f} %)" if high else ""
+        yield f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before{bounds}."
         if test.readings > 1:
             yield f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
     elif outcome.winner is not None and not request.reads_test:

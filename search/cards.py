@@ -68,7 +68,7 @@ def study_card(
         metrics[f"best/{objective}"] = winner.results[-1].metrics()[objective]
         tags["autoclf.winner"] = str(winner.number)
     if test is not None:
-        metrics |= {"test/accuracy": test.accuracy, "test/loss": test.loss, "test/readings": test.readings}
+        metrics |= test.metrics()
     return StudyCard(
         name=request.study,
         status=status,

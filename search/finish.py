@@ -4,7 +4,8 @@ Only this module gives a `TestOrder`. The reading is kept with the study: asking
 and a new winner after a resumed search is counted as another reading.
 """
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from search.errors import StudyError
@@ -31,6 +32,14 @@ class TestReading:
     top5_accuracy: float
     num_images: int
     readings: int  # of the test split in this study so far; more than one makes the last one optimistic
+    estimates: Mapping[str, Sequence[float]] = field(default_factory=dict)  # metrics: value, bounds of the interval
+
+    def metrics(self) -> dict[str, float]:
+        """Return every metric with its bounds under the names that the tracking store shows."""
+        found = {"test/accuracy": self.accuracy, "test/loss": self.loss, "test/readings": float(self.readings)}
+        for name, (value, low, high) in self.estimates.items():
+            found |= {f"test/{name}": value, f"test/{name}_low": low, f"test/{name}_high": high}
+        return found
 
 
 def known_reading(study: Study, trial: int) -> TestReading | None:
@@ -68,6 +77,7 @@ def read_test_split(study: Study, store: Store, winner: Trial, executor: Executo
         top5_accuracy=scores.top5_accuracy,
         num_images=scores.num_images,
         readings=1 + len(before),
+        estimates={name: list(bounds) for name, bounds in found.estimates.items()},  # as JSON gives them back
     )
     study.remember(ATTRIBUTE, [asdict(item) for item in (*before, reading)])
     return reading

@@ -14,6 +14,8 @@ COLUMNS = {
     "state": "state",
     "val_accuracy": "val accuracy",
     "val_top5_accuracy": "val top-5",
+    "val_balanced_accuracy": "val balanced",
+    "val_f1_macro": "val F1",
     "val_loss": "val loss",
     "epochs": "epochs",
     "model": "model",
@@ -24,6 +26,7 @@ COLUMNS = {
     "train_seconds": "train s",
     "reason": "reason",
 }
+SHARES = ("val_accuracy", "val_top5_accuracy", "val_balanced_accuracy", "val_f1_macro")
 
 
 def leaderboard(trials: Sequence[Trial], objective: str) -> pd.DataFrame:
@@ -68,6 +71,8 @@ def _row(trial: Trial) -> dict[str, object]:
         "state": trial.state.value,
         "val_accuracy": last.val_accuracy if last else None,
         "val_top5_accuracy": last.val_top5_accuracy if last else None,
+        "val_balanced_accuracy": last.val_balanced_accuracy if last else None,
+        "val_f1_macro": last.val_f1_macro if last else None,
         "val_loss": last.val_loss if last else None,
         "epochs": last.epoch if last else 0.0,
         "model": model_name(trial.config.model),
@@ -82,7 +87,7 @@ def _row(trial: Trial) -> dict[str, object]:
 
 def _format(name: str) -> Callable[[Any], str]:
     """Return how the values of a column are written."""
-    if name in ("val_accuracy", "val_top5_accuracy"):
+    if name in SHARES:
         return lambda value: "" if pd.isna(value) else f"{100 * value:.2f} %"
     if name == "val_loss":
         return lambda value: "" if pd.isna(value) else f"{value:.4f}"

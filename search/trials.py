@@ -15,7 +15,13 @@ from trainer.config import JobConfig, Value, job_config
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, from_record
 
 Record = dict[str, Any]
-OBJECTIVES = {"val/accuracy": 1, "val/top5_accuracy": 1, "val/loss": -1}  # sign: what is better is larger
+OBJECTIVES = {  # sign: what is better is larger
+    "val/accuracy": 1,
+    "val/top5_accuracy": 1,
+    "val/balanced_accuracy": 1,
+    "val/f1_macro": 1,
+    "val/loss": -1,
+}
 
 
 class State(Enum):

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from spaces.domains import Choice, Domain, Float, Integer, Value
 
 Conditions = tuple[tuple[str, Value], ...]  # (name of a choice, the option that must be chosen), outermost first
-Metric = Literal["val/accuracy", "val/top5_accuracy", "val/loss"]
+Metric = Literal["val/accuracy", "val/top5_accuracy", "val/balanced_accuracy", "val/f1_macro", "val/loss"]
 Direction = Literal["maximize", "minimize"]
 
 

@@ -6,6 +6,7 @@ Shapes: N images, K classes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from trainer.batches import Examples
 from trainer.data.splits import hold_out
 from trainer.errors import DataError
+from trainer.metrics import class_metrics
 from trainer.results import Evaluation
 
 TOP = 5
@@ -82,9 +84,14 @@ def score(logits: Tensor, labels: Tensor) -> Evaluation:
     labels = labels.to(logits.device)
     top = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
     hits = top == labels.unsqueeze(1)
+    by_class = class_metrics(
+        labels.cpu().numpy(), top[:, 0].cpu().numpy(), np.ones((1, len(labels))), num_classes=logits.shape[1]
+    )
     return Evaluation(
         loss=F.cross_entropy(logits, labels).item(),
         accuracy=hits[:, 0].float().mean().item(),
         top5_accuracy=hits.any(dim=1).float().mean().item(),
         num_images=len(labels),
+        balanced_accuracy=float(by_class["balanced_accuracy"][0]),
+        f1_macro=float(by_class["f1_macro"][0]),
     )

@@ -8,7 +8,8 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import assert_never
 
@@ -31,6 +32,7 @@ from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
 from trainer.loop import Scored, predict_split, steps_in_epoch, train
 from trainer.measure import measure
+from trainer.metrics import estimates
 from trainer.models import input_moments
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
@@ -100,10 +102,10 @@ def _test(order: TestOrder) -> Tested:
     state = begin(config, data_set, images, is_new=False)
     restore(state, content)
     logits = predict_split(state, config, images)
-    save_predictions(
-        order.directory / TEST_PREDICTIONS, logits=logits.cpu().numpy(), labels=images.labels.cpu().numpy()
-    )
-    return Tested(evaluation=score(logits, images.labels), at=time.time())
+    told, labels = logits.cpu().numpy(), images.labels.cpu().numpy()
+    save_predictions(order.directory / TEST_PREDICTIONS, logits=told, labels=labels)
+    found = {name: astuple(estimate) for name, estimate in estimates(told, labels).items() if isfinite(estimate.value)}
+    return Tested(evaluation=score(logits, images.labels), estimates=found, at=time.time())
 
 
 def _load_data(order: TrainOrder | TestOrder) -> DataSet:

@@ -208,6 +208,8 @@ def _finish_stretch(
         val_accuracy=val.accuracy,
         val_top5_accuracy=val.top5_accuracy,
         val_images=val.num_images,
+        val_balanced_accuracy=val.balanced_accuracy,
+        val_f1_macro=val.f1_macro,
         lr=groups_of(state.optimizers)[0]["lr"],
         images_per_second=stretch.num_images / stretch.seconds,
         epoch_seconds=stretch.seconds,

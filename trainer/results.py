@@ -13,6 +13,8 @@ class Evaluation:
     accuracy: float  # top-1, fraction in [0, 1]
     top5_accuracy: float  # fraction in [0, 1]; top-K where there are K < 5 classes
     num_images: int
+    balanced_accuracy: float  # mean over classes of the share of right answers, fraction in [0, 1]
+    f1_macro: float  # mean over classes, fraction in [0, 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,13 @@ class EpochResult:
     epoch_seconds: float  # training steps of the stretch
     eval_seconds: float
     finished_at: float  # seconds since 1970
+    val_balanced_accuracy: float | None = None  # None only in records of an earlier version
+    val_f1_macro: float | None = None
 
     def metrics(self) -> dict[str, float]:
         """Return the values under the names that the tracking store shows."""
-        return {
+        later = {"val/balanced_accuracy": self.val_balanced_accuracy, "val/f1_macro": self.val_f1_macro}
+        return {name: value for name, value in later.items() if value is not None} | {
             "epoch": self.epoch,
             "train/loss": self.train_loss,
             "train/accuracy": self.train_accuracy,
@@ -59,7 +64,8 @@ class EpochResult:
 
     def is_sound(self) -> bool:
         """Say whether every score is finite and every fraction within [0, 1]."""
-        fractions = (self.train_accuracy, self.val_accuracy, self.val_top5_accuracy)
+        fractions = [self.train_accuracy, self.val_accuracy, self.val_top5_accuracy]
+        fractions += [score for score in (self.val_balanced_accuracy, self.val_f1_macro) if score is not None]
         numbers = (self.train_loss, self.val_loss, *fractions)
         return all(math.isfinite(x) for x in numbers) and all(0 <= x <= 1 for x in fractions)
 
@@ -109,6 +115,7 @@ class Tested:
     __test__ = False  # no test case, whatever its name says
 
     evaluation: Evaluation
+    estimates: dict[str, tuple[float, float, float]]  # metrics by name: value, and bounds of their 95 % interval
     at: float
 
 
@@ -157,4 +164,5 @@ def from_record(record: dict[str, Any]) -> JobEvent:
     values = {item.name: record[item.name] for item in fields(kind) if item.name in record}
     if kind is Tested:
         values["evaluation"] = Evaluation(**values["evaluation"])
+        values["estimates"] = {name: tuple(bounds) for name, bounds in values["estimates"].items()}
     return kind(**values)

@@ -89,6 +89,8 @@ def reading(epoch: float, *, val_accuracy: float, val_loss: float, seconds: floa
         val_loss=val_loss,
         val_accuracy=val_accuracy,
         val_top5_accuracy=val_accuracy,
+        val_balanced_accuracy=val_accuracy,
+        val_f1_macro=val_accuracy,
         val_images=1,
         lr=0.0,
         images_per_second=0.0,

@@ -15,6 +15,7 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from search.trials import Trial
 from trainer.config import flat
+from trainer.metrics import finite, metrics
 
 MOST_LABELS = 30  # classes whose names fit beside a matrix
 MOST_COUNTS = 15  # classes whose counts fit into one
@@ -33,7 +34,9 @@ def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class
     (directory / "config.yaml").write_text(yaml.safe_dump(flat(trial.config), sort_keys=False))
     save(learning_curve(trial), directory / "learning_curve.png")
     with np.load(predictions, allow_pickle=False) as saved:
-        labels, predicted = saved["labels"], saved["logits"].argmax(axis=1)
+        labels, logits = saved["labels"], saved["logits"]
+    predicted = logits.argmax(axis=1)
+    (directory / "metrics.json").write_text(json.dumps(dict(finite(metrics(logits, labels))), indent=1))
     counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     table = {"classes": list(class_names), "rows_are": "true class", "counts": counts.tolist()}
     (directory / "confusion_matrix.json").write_text(json.dumps(table, indent=1))

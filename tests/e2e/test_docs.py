@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from PIL import Image
 
 from tests.command import Desk, make_desk
+from trainer.libraries import import_timm
 
 ROOT = Path(__file__).parents[2]
 NAMED = ("README.md", "CONTRIBUTING.md", "mlruns/README.md")
@@ -67,7 +67,7 @@ def test_make_targets_that_the_pages_name_exist(page: Path) -> None:
 def test_the_commands_of_the_pages_run(tmp_path: Path, template: Path) -> None:
     desk = make_desk(tmp_path, template=template)
     _make_photos(tmp_path / "photos")
-    torch.save(timm.create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "lite0.pth")
+    torch.save(import_timm().create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "lite0.pth")
     for name, text in (found for page in PAGES for found in FILE.findall(page.read_text())):
         (tmp_path / name).write_text(text)
 

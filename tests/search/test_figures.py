@@ -13,6 +13,7 @@ from search_samples import after, new_trial, result, trial_at
 
 from search.tracking.figures import confusion_figure, learning_curve, save, write_trial_files
 from trainer.config import flat
+from trainer.metrics import finite, metrics
 
 TRIAL = trial_at(3, {1.0: 0.5, 3.0: 0.6})
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -22,6 +23,7 @@ FILES = {
     "confusion_matrix.png",
     "confusion_matrix.json",
     "classification_report.json",
+    "metrics.json",
 }
 
 
@@ -78,6 +80,13 @@ def test_the_report_knows_every_class_even_one_without_an_image(written: Path) -
     assert report["ant"] == {"precision": 1.0, "recall": 0.5, "f1-score": pytest.approx(2 / 3), "support": 2.0}
     assert report["bee"]["precision"] == pytest.approx(1 / 3)
     assert report["dog"] == {"precision": 0.0, "recall": 0.0, "f1-score": 0.0, "support": 0.0}
+
+
+def test_every_metric_that_is_defined_is_written(written: Path) -> None:
+    with np.load(written.parent / "predictions.npz") as saved:
+        expected = dict(finite(metrics(saved["logits"], saved["labels"])))
+
+    assert json.loads((written / "metrics.json").read_text()) == pytest.approx(expected)
 
 
 def test_the_configuration_is_written_as_it_is_flat(written: Path) -> None:

@@ -17,7 +17,8 @@ from trainer.results import Evaluation, Failed, JobEvent
 
 WINNER = trial_at(4, {9.0: 0.9}, ended=State.COMPLETE)
 OTHER = trial_at(5, {9.0: 0.95}, ended=State.COMPLETE)
-SCORES = Evaluation(loss=0.3, accuracy=0.88, top5_accuracy=0.99, num_images=360)
+SCORES = Evaluation(loss=0.3, accuracy=0.88, top5_accuracy=0.99, num_images=360, balanced_accuracy=0.8, f1_macro=0.7)
+ESTIMATES = {"accuracy": (0.88, 0.8, 0.9), "f1_macro": (0.7, 0.6, 0.8)}
 
 
 class Desk:
@@ -25,7 +26,7 @@ class Desk:
 
     def __init__(self, answer: JobEvent | Gone | None = None) -> None:
         self.orders: list[object] = []
-        self._answer = answer or results.Tested(evaluation=SCORES, at=1.0)
+        self._answer = answer or results.Tested(evaluation=SCORES, estimates=ESTIMATES, at=1.0)
         self.executor = ScriptedExecutor(learns, answer=self._reply)
 
     def _reply(self, order: object) -> JobEvent | Gone:
@@ -46,7 +47,11 @@ def test_the_winner_is_scored_from_its_own_checkpoint(study: Study, ground: Grou
     assert desk.orders == [
         orders.TestOrder(config=WINNER.config, data_root=Path("data"), directory=ground.store.job(study.name, 4))
     ]
-    assert reading == Reading(trial=4, accuracy=0.88, loss=0.3, top5_accuracy=0.99, num_images=360, readings=1)
+    estimates = {name: list(bounds) for name, bounds in ESTIMATES.items()}
+    assert reading == Reading(
+        trial=4, accuracy=0.88, loss=0.3, top5_accuracy=0.99, num_images=360, readings=1, estimates=estimates
+    )
+    assert reading.metrics().items() >= {"test/f1_macro": 0.7, "test/f1_macro_low": 0.6, "test/accuracy": 0.88}.items()
 
 
 def test_the_study_remembers_the_reading(study: Study, ground: Ground) -> None:

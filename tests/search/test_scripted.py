@@ -247,7 +247,8 @@ def test_results_may_be_anything_that_training_may_report() -> None:
 
 
 def test_other_orders_are_answered() -> None:
-    tested = results.Tested(evaluation=Evaluation(loss=0.1, accuracy=0.9, top5_accuracy=1.0, num_images=10), at=0.0)
+    scores = Evaluation(loss=0.1, accuracy=0.9, top5_accuracy=1.0, num_images=10, balanced_accuracy=0.9, f1_macro=0.9)
+    tested = results.Tested(evaluation=scores, estimates={}, at=0.0)
     executor = ScriptedExecutor(lambda _n, _c: Script(results=()), answer=lambda _order: tested)
 
     executor.start(-1, TestOrder(config=JobConfig(), data_root=Path("data"), directory=Path("job")))

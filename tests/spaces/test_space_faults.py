@@ -154,7 +154,8 @@ HEAD_FAULTS = [  # what stands above `parameters`; the one fault
     ),
     (
         "budget: {rungs: [1]}\nobjective: val/acuracy",
-        "2: objective: must be one of val/accuracy, val/top5_accuracy, val/loss, got 'val/acuracy'. "
+        "2: objective: must be one of val/accuracy, val/top5_accuracy, val/balanced_accuracy, val/f1_macro, val/loss, "
+        "got 'val/acuracy'. "
         "Did you mean 'val/accuracy'?",
     ),
     (

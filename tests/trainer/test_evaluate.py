@@ -23,7 +23,22 @@ def slow_score(logits: list[list[float]], labels: list[int]) -> Evaluation:
         hits += ranked[0] == label
         top5_hits += label in ranked[:5]
     num = len(labels)
-    return Evaluation(loss=loss / num, accuracy=hits / num, top5_accuracy=top5_hits / num, num_images=num)
+    recalls, f1s = zip(*(_of_class(logits, labels, k) for k in sorted(set(labels))), strict=True)
+    return Evaluation(
+        loss=loss / num,
+        accuracy=hits / num,
+        top5_accuracy=top5_hits / num,
+        num_images=num,
+        balanced_accuracy=sum(recalls) / len(recalls),
+        f1_macro=sum(f1s) / len(f1s),
+    )
+
+
+def _of_class(logits: list[list[float]], labels: list[int], k: int) -> tuple[float, float]:
+    """Recall and F1 of one class, in plain Python."""
+    told = [row.index(max(row)) for row in logits]
+    right = sum(t == label == k for t, label in zip(told, labels, strict=True))
+    return right / labels.count(k), 2 * right / (labels.count(k) + told.count(k))
 
 
 @given(num_images=st.integers(1, 30), num_classes=st.integers(2, 12), seed=st.integers(0, 10**6))
@@ -38,6 +53,8 @@ def test_scores_equal_those_of_plain_python(num_images: int, num_classes: int, s
     assert found.loss == pytest.approx(expected.loss, rel=1e-5, abs=1e-6)
     assert found.accuracy == pytest.approx(expected.accuracy)
     assert found.top5_accuracy == pytest.approx(expected.top5_accuracy)
+    assert found.balanced_accuracy == pytest.approx(expected.balanced_accuracy)
+    assert found.f1_macro == pytest.approx(expected.f1_macro)
     assert found.num_images == expected.num_images
 
 

@@ -158,7 +158,7 @@ def test_without_a_network_the_way_with_a_file_is_told(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("torch.hub.download_url_to_file", _no_network)
 
-    with pytest.raises(ConfigError, match=r"can't be had:.* set `model.weights` to file:PATH"):
+    with pytest.raises(ConfigError, match=r"can't be had:.* --set model\.weights=file:PATH"):
         built(kind(name="resnet18", pretrained=True))
 
 

@@ -13,6 +13,7 @@ from trainer.results import (
     EpochResult,
     Evaluation,
     Failed,
+    FeaturesMade,
     JobEvent,
     Measured,
     Reached,
@@ -31,6 +32,8 @@ RESULT = EpochResult(
     val_loss=1.5,
     val_accuracy=0.25,
     val_top5_accuracy=1.0,
+    val_balanced_accuracy=0.2,
+    val_f1_macro=0.1,
     val_images=40,
     lr=0.1,
     images_per_second=321.5,
@@ -45,7 +48,14 @@ EVENTS: list[JobEvent] = [
     Reached(epoch=3.0, at=2.5, num_parameters=1000, predictions="predictions.npz"),
     Stopped(epoch=1.25, at=2.0),
     Failed(reason="nan_loss", message="The loss…", traceback="Traceback\n  x", at=3.0),
-    results.Tested(evaluation=Evaluation(loss=0.5, accuracy=0.75, top5_accuracy=1.0, num_images=16), at=4.0),
+    results.Tested(
+        evaluation=Evaluation(
+            loss=0.5, accuracy=0.75, top5_accuracy=1.0, num_images=16, balanced_accuracy=0.7, f1_macro=0.6
+        ),
+        estimates={"accuracy": (0.75, 0.5, 0.9)},
+        at=4.0,
+    ),
+    FeaturesMade(done=3, total=4),
     Measured(
         device="cpu",
         precision="float32",
@@ -101,6 +111,9 @@ def test_a_record_of_an_unknown_kind_is_refused() -> None:
         ({"val_accuracy": 1.0001}, False),
         ({"train_accuracy": -0.0001}, False),
         ({"val_top5_accuracy": 2.0}, False),
+        ({"val_balanced_accuracy": 2.0}, False),
+        ({"val_f1_macro": math.nan}, False),
+        ({"val_f1_macro": None, "val_balanced_accuracy": None}, True),
     ],
     ids=str,
 )
@@ -119,11 +132,24 @@ def test_the_tracking_store_sees_the_scores_by_split() -> None:
         "val/loss": 1.5,
         "val/accuracy": 0.25,
         "val/top5_accuracy": 1.0,
+        "val/balanced_accuracy": 0.2,
+        "val/f1_macro": 0.1,
         "val/images": 40,
         "lr": 0.1,
         "epoch_seconds": 2.5,
         "eval_seconds": 0.125,
     }
+
+
+def test_a_result_of_an_earlier_version_has_fewer_scores() -> None:
+    record = to_record(RESULT)
+    del record["val_balanced_accuracy"], record["val_f1_macro"]
+
+    result = from_record(record)
+
+    assert isinstance(result, EpochResult)
+    assert result.val_f1_macro is None
+    assert result.metrics().keys() == RESULT.metrics().keys() - {"val/balanced_accuracy", "val/f1_macro"}
 
 
 def test_reasons_are_told_apart() -> None:
