@@ -62,6 +62,8 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
     hidden = ["runtime.", "data"]
     if not config.augment.randaugment_ops:
         hidden.append("augment.randaugment_magnitude")
+    if config.loss.class_weights != "effective":
+        hidden.append("loss.beta")
     if not is_pretrained(config.model):
         hidden.append("transfer.")
     return {p: v for p, v in flat(config).items() if not p.startswith(tuple(hidden)) and v not in (0, "none")}

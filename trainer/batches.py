@@ -136,13 +136,39 @@ def fits(tensor: Tensor, device: torch.device) -> bool:
     return device.type == "cuda" and tensor.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-def batch_indices(num_images: int, *, batch_size: int, seed: int, epoch: int) -> Tensor:
+def batch_indices(labels: Tensor, *, batch_size: int, seed: int, epoch: int, balance: float = 0.0) -> Tensor:
     """Return the order of one epoch as (steps, batch) indices; the images beyond whole batches sit it out.
 
     A split smaller than a batch is one batch.
+
+    Args:
+        labels: (N,) of the split.
+        batch_size: Images a step.
+        seed: Of the job.
+        epoch: From 0.
+        balance: 0 takes every image once. Else a class of n images has a share in proportion to n^(1 - balance), as in
+            Kang et al. 2020, arXiv:1910.09217, eq. 1: images of rare classes come again, of frequent ones some sit out.
     """
     rng = torch.Generator().manual_seed(derive(seed, "order", epoch))
-    order = torch.randperm(num_images, generator=rng)
-    size = min(batch_size, num_images)
-    steps = num_images // size
+    order = torch.randperm(len(labels), generator=rng)
+    if balance:
+        order = _balanced(labels.cpu(), order, balance, rng)
+    size = min(batch_size, len(labels))
+    steps = len(labels) // size
     return order[: steps * size].view(steps, size)
+
+
+def _balanced(labels: Tensor, order: Tensor, balance: float, rng: torch.Generator) -> Tensor:
+    """Draw as many images as there are, each class its share; all images of a class equally often, but for one more."""
+    counts = labels.bincount().double()
+    shares = torch.where(counts > 0, counts ** (1 - balance), 0.0)
+    bounds = (shares.cumsum(0) / shares.sum() * len(labels) + torch.rand(1, generator=rng, dtype=torch.float64)).floor()
+    bounds[-1] = len(labels)  # whatever the rounding says
+    quotas = bounds.diff(prepend=bounds.new_zeros(1)).long()
+    of_class = [order[labels[order] == k] for k in range(len(counts))]
+    drawn = [
+        images.repeat(-(-quota // max(1, len(images))))[:quota]
+        for images, quota in zip(of_class, quotas.tolist(), strict=True)
+    ]
+    together = torch.cat(drawn)
+    return together[torch.randperm(len(together), generator=rng)]

@@ -15,13 +15,18 @@ from trainer.errors import ConfigError, did_you_mean
 from trainer.settings import (
     Adam,
     AdamW,
+    AnyLoss,
     Augment,
+    Bce,
     ConvNext,
     Cosine,
     CosineRestarts,
+    CrossEntropy,
     FastNet,
+    Focal,
     Linear,
     Lion,
+    LogitAdjusted,
     Model,
     Muon,
     OneCycle,
@@ -66,8 +71,10 @@ VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
             "wsd": Wsd,
             "cosine_restarts": CosineRestarts,
         },
+        "loss": {"cross_entropy": CrossEntropy, "bce": Bce, "focal": Focal, "logit_adjusted": LogitAdjusted},
     }
 )
+ADDED_VARIANTS = ("loss",)  # after the first configurations had their fingerprints
 PLAIN: Mapping[str, type[Section]] = MappingProxyType(
     {"augment": Augment, "transfer": Transfer, "training": Training, "runtime": Runtime}
 )
@@ -86,6 +93,7 @@ class JobConfig:
     model: Model = field(default_factory=FastNet)
     optimizer: Optimizer = field(default_factory=Sgd)
     schedule: Schedule = field(default_factory=Cosine)
+    loss: AnyLoss = field(default_factory=CrossEntropy)
     augment: Augment = field(default_factory=Augment)
     transfer: Transfer = field(default_factory=Transfer)
     training: Training = field(default_factory=Training)
@@ -99,7 +107,9 @@ class JobConfig:
         the one before; a default, once published, never changes.
         """
         defaults = flat(JobConfig(**{section: type(getattr(self, section))() for section in VARIANTS}))
-        decisive = {path: value for path, value in flat(self).items() if path in VARIANTS or value != defaults[path]}
+        defaults |= {path: value for path, value in flat(JobConfig()).items() if path in ADDED_VARIANTS}
+        always = VARIANTS.keys() - ADDED_VARIANTS
+        decisive = {path: value for path, value in flat(self).items() if path in always or value != defaults[path]}
         text = json.dumps(decisive, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

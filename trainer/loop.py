@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.augment import augment_images, mix, soft_targets
@@ -72,7 +71,13 @@ def train(
     last = steps_until(config, len(train_images), until)
     while state.step < last:
         epoch, position = divmod(state.step, steps)
-        order = batch_indices(len(train_images), batch_size=config.training.batch_size, seed=config.seed, epoch=epoch)
+        order = batch_indices(
+            train_images.labels,
+            batch_size=config.training.batch_size,
+            balance=config.training.balance,
+            seed=config.seed,
+            epoch=epoch,
+        )
         for indices in order[position : position + last - state.step]:
             _timed_step(state, config, train_images, indices)
             crash_point("mid_epoch")
@@ -147,7 +152,7 @@ def _backward(state: TrainState, config: JobConfig, images: Examples, portion: _
     precision = DTYPES[config.runtime.precision]
     with torch.autocast(images.device.type, precision, enabled=precision is not torch.float32):
         logits = images.logits(state.model, portion.inputs)
-    loss = F.cross_entropy(logits.float(), portion.targets, reduction="sum") / batch_size
+    loss = state.criterion(logits.float(), portion.targets) / batch_size
     scaled: Tensor = state.scaler.scale(loss)
     scaled.backward()  # type: ignore[no-untyped-call]
     state.stretch.correct += (logits.argmax(1) == portion.labels).sum()

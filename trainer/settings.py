@@ -213,6 +213,41 @@ class CosineRestarts:
     floor: float = number(0.0, FRACTION)
 
 
+# Losses; all are summed over classes, so that their rates are alike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What is made small, image by image."""
+
+    class_weights: Literal["none", "balanced", "effective"] = "none"  # images of rare classes count more
+    beta: float = number(0.999, BELOW_ONE)  # of `effective`; nearer to 1 comes nearer to `balanced`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossEntropy(Loss):
+    """Cross-entropy of the softmax."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bce(Loss):
+    """Binary cross-entropy of each class by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Focal(Loss):
+    """Cross-entropy in which what is known already counts less."""
+
+    gamma: float = number(2.0, Range(0, 10))  # 0 is cross-entropy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitAdjusted(Loss):
+    """Cross-entropy of logits that are given how often each class occurs, so that they need not learn it."""
+
+    tau: float = number(1.0, Range(0, 10))  # 0 is cross-entropy
+
+
 # What every job has
 
 
@@ -250,6 +285,7 @@ class Training:
     epochs: float = number(10.0, Range(0, 10_000, low_open=True))  # at which the schedule ends; may be fractional
     batch_size: int = number(128, Range(1, 65_536))  # images a step
     label_smoothing: float = number(0.0, BELOW_ONE)
+    balance: float = number(0.0, FRACTION)  # of sampling: 0 shows each image once an epoch, 1 all classes as often
     grad_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of the gradient; 0 leaves it alone
     ema: float = number(0.0, BELOW_ONE)  # decay a step of the averaged weights that are scored; 0 scores the weights
 
@@ -268,7 +304,8 @@ class Runtime:
 Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
 Optimizer = Sgd | Adam | AdamW | Muon | Lion
 Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
-Section = Model | Optimizer | Schedule | Augment | Transfer | Training | Runtime
+AnyLoss = CrossEntropy | Bce | Focal | LogitAdjusted
+Section = Model | Optimizer | Schedule | AnyLoss | Augment | Transfer | Training | Runtime
 
 
 def is_pretrained(model: Model) -> bool:

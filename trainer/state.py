@@ -13,6 +13,7 @@ from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.devices import DTYPES
 from trainer.libraries import import_timm
+from trainer.losses import Criterion, build_criterion
 from trainer.models import build_model, initialise_from_data
 from trainer.optimizers import Optimizers, build_optimizers
 from trainer.seeds import derive
@@ -46,6 +47,7 @@ class TrainState:
     norms: BatchNorms
     optimizers: Optimizers
     averaged: Any | None  # timm's ModelEmaV3, where weights are averaged
+    criterion: Criterion
     scaler: torch.amp.GradScaler  # passes everything through but where float16 needs it
     num_classes: int
     stretch: Stretch
@@ -64,11 +66,11 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Examples, *, is_ne
     Raises:
         ConfigError: If the model cannot take the images.
     """
-    device = train_images.device
+    device, num_classes = train_images.device, len(data_set.class_names)
     model = build_model(
         config.model,
         image_shape=data_set.image_shape,
-        num_classes=len(data_set.class_names),
+        num_classes=num_classes,
         seed=derive(config.seed, "weights"),
         with_weights=is_new,
     ).to(device)
@@ -94,8 +96,9 @@ def begin(config: JobConfig, data_set: DataSet, train_images: Examples, *, is_ne
         ),
         optimizers=build_optimizers(config.optimizer, model, precision=precision, shares=shares),
         averaged=averaged,
+        criterion=build_criterion(config.loss, train_images.labels.to(device), num_classes=num_classes),
         scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),
-        num_classes=len(data_set.class_names),
+        num_classes=num_classes,
         stretch=new_stretch(device),
     )
 

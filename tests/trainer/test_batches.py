@@ -5,10 +5,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.trainer.short_jobs import CPU, Splits
 from trainer.batches import Images, batch_indices, load_images
 from trainer.data import DataSet, Split, open_split
+
+
+def unlabelled(num_images: int) -> Tensor:
+    """Labels of images of one class."""
+    return torch.zeros(num_images, dtype=torch.int64)
 
 
 @given(num_images=st.integers(1, 300), batch_size=st.integers(1, 320), epoch=st.integers(0, 5))
@@ -16,7 +22,7 @@ from trainer.data import DataSet, Split, open_split
 def test_an_epoch_takes_every_image_at_most_once_and_leaves_less_than_a_batch(
     num_images: int, batch_size: int, epoch: int
 ) -> None:
-    order = batch_indices(num_images, batch_size=batch_size, seed=0, epoch=epoch)
+    order = batch_indices(unlabelled(num_images), batch_size=batch_size, seed=0, epoch=epoch)
 
     taken = order.flatten().tolist()
     assert order.shape[1] == min(batch_size, num_images)
@@ -26,7 +32,7 @@ def test_an_epoch_takes_every_image_at_most_once_and_leaves_less_than_a_batch(
 
 
 def test_whole_batches_make_a_permutation() -> None:
-    order = batch_indices(48, batch_size=16, seed=0, epoch=0)
+    order = batch_indices(unlabelled(48), batch_size=16, seed=0, epoch=0)
 
     assert order.shape == (3, 16)
     assert sorted(order.flatten().tolist()) == list(range(48))
@@ -34,7 +40,7 @@ def test_whole_batches_make_a_permutation() -> None:
 
 def test_the_images_left_out_differ_from_epoch_to_epoch() -> None:
     left_out = {
-        frozenset(range(50)) - set(batch_indices(50, batch_size=16, seed=0, epoch=epoch).flatten().tolist())
+        frozenset(range(50)) - set(batch_indices(unlabelled(50), batch_size=16, seed=0, epoch=epoch).flatten().tolist())
         for epoch in range(4)
     }
 
@@ -43,23 +49,63 @@ def test_the_images_left_out_differ_from_epoch_to_epoch() -> None:
 
 @pytest.mark.parametrize("batch_size", [64, 65, 65_536])
 def test_a_split_no_larger_than_a_batch_is_one_batch(batch_size: int) -> None:
-    assert batch_indices(64, batch_size=batch_size, seed=0, epoch=0).shape == (1, 64)
+    assert batch_indices(unlabelled(64), batch_size=batch_size, seed=0, epoch=0).shape == (1, 64)
+
+
+UNEVEN = torch.tensor([0] * 60 + [1] * 30 + [2] * 6)
+
+
+def drawn(balance: float, epoch: int = 0) -> list[int]:
+    order: list[int] = batch_indices(UNEVEN, batch_size=8, seed=0, epoch=epoch, balance=balance).flatten().tolist()
+    return order
+
+
+def test_a_balanced_epoch_shows_every_class_as_often() -> None:
+    order = drawn(1.0)
+
+    assert len(order) == 96
+    assert torch.bincount(UNEVEN[order]).tolist() == [32, 32, 32]
+
+
+def test_between_none_and_full_balance_shares_are_powers_of_the_counts() -> None:
+    shares = sum(torch.bincount(UNEVEN[drawn(0.5, epoch)]) for epoch in range(40)) / (40 * 96)
+
+    roots = torch.tensor([60.0, 30.0, 6.0]).sqrt()
+    assert torch.allclose(shares, roots / roots.sum(), atol=0.005)  # type: ignore[arg-type]
+
+
+@given(balance=st.floats(0.01, 1), epoch=st.integers(0, 50))
+@settings(deadline=None, max_examples=40)
+def test_images_of_a_class_are_drawn_equally_often_but_for_one(balance: float, epoch: int) -> None:
+    times = torch.bincount(torch.tensor(drawn(balance, epoch)), minlength=len(UNEVEN))
+
+    for k in range(3):
+        of_class = times[k == UNEVEN]
+        assert of_class.max() - of_class.min() <= 1
+
+
+def test_a_class_without_images_is_never_drawn() -> None:
+    labels = torch.tensor([0, 0, 0, 2])
+
+    order = batch_indices(labels, batch_size=4, seed=0, epoch=0, balance=1.0)
+
+    assert torch.bincount(labels[order.flatten()], minlength=3).tolist() == [2, 0, 2]
 
 
 def test_the_order_is_decided_by_seed_and_epoch_alone() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        first = batch_indices(40, batch_size=8, seed=3, epoch=2)
+        first = batch_indices(unlabelled(40), batch_size=8, seed=3, epoch=2)
         torch.manual_seed(2)
-        second = batch_indices(40, batch_size=8, seed=3, epoch=2)
+        second = batch_indices(unlabelled(40), batch_size=8, seed=3, epoch=2)
 
     assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize(("seed", "epoch"), [(3, 1), (4, 2)])
 def test_another_seed_or_epoch_is_another_order(seed: int, epoch: int) -> None:
-    one = batch_indices(40, batch_size=8, seed=3, epoch=2)
-    other = batch_indices(40, batch_size=8, seed=seed, epoch=epoch)
+    one = batch_indices(unlabelled(40), batch_size=8, seed=3, epoch=2)
+    other = batch_indices(unlabelled(40), batch_size=8, seed=seed, epoch=epoch)
 
     assert not torch.equal(one, other)
 

@@ -1,0 +1,59 @@
+"""What each model, optimizer, schedule and loss that a space can name keeps: it trains, learns, goes on exactly."""
+
+import pytest
+import torch
+
+from tests.trainer.short_jobs import (
+    MODELS,
+    Splits,
+    advance,
+    fresh,
+    open_splits,
+    prepare_stripes,
+    reopened,
+    scores,
+    tensors_of,
+    tiny_job,
+)
+from trainer.config import VARIANTS, JobConfig, Value
+
+CHOICES = [(section, name) for section, variants in VARIANTS.items() for name in variants]
+EVERY = pytest.mark.parametrize(("section", "name"), CHOICES, ids=lambda part: part)
+GENTLE = {"adam": 0.01, "adamw": 0.01, "lion": 0.003, "muon": 0.1, "sgd": 0.1}  # rates at which a tiny net learns
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    return open_splits(prepare_stripes(tmp_path_factory.mktemp("data")))
+
+
+def job(splits: Splits, section: str, name: str, **more: Value) -> JobConfig:
+    settings: dict[str, Value] = dict(MODELS[name]) if section == "model" else {section: name}
+    if section == "optimizer":
+        settings["optimizer.lr"] = GENTLE[name]
+    return tiny_job(splits.data_set, {**settings, **{path.replace("__", "."): value for path, value in more.items()}})
+
+
+@EVERY
+def test_it_goes_on_from_a_checkpoint_to_the_last_bit(splits: Splits, section: str, name: str) -> None:
+    config = job(splits, section, name)
+    whole, part = fresh(config, splits), fresh(config, splits)
+    advance(whole, config, splits)
+
+    advance(part, config, splits, until=0.75)
+    resumed = reopened(part, config, splits)
+    advance(resumed, config, splits)
+
+    expected = tensors_of(whole)
+    assert tensors_of(resumed).keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[path]) for path, tensor in tensors_of(resumed).items())
+
+
+@pytest.mark.parametrize(("section", "name"), [choice for choice in CHOICES if choice[0] != "model"], ids=lambda p: p)
+def test_it_learns(splits: Splits, section: str, name: str) -> None:
+    config = job(splits, section, name, training__epochs=8.0)
+
+    results = scores(advance(fresh(config, splits), config, splits))
+
+    assert results[-1].train_loss < results[0].train_loss
+    assert results[-1].train_accuracy > 0.4  # of four classes
