@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 
 from autoclf.tables import console
-from trainer.data import Inspection, prepare, sample_sheet
+from trainer.data import Copies, Inspection, prepare, sample_sheet
 
 MOST_BAD = 10  # unreadable files that are named
 BAR = 30  # characters of the longest bar
@@ -49,17 +49,26 @@ def _lines(found: Inspection) -> list[str]:
     lines.append(f"Formats: {_tally(found.formats)}. Channels: {_tally(found.modes)}.")
     if found.num_ignored:
         lines.append(f"Ignored: {found.num_ignored:,} files that are no images by their names")
-    copies = found.copies
-    lines.append(
-        f"Exact copies: {copies.num_groups} groups, {copies.num_across_splits} of them across splits, "
-        f"{copies.num_across_classes} across classes"
-    )
-    if copies.num_across_splits:
-        lines.append("  Images that training and test share make the test worth less: remove them from one split.")
+    lines += _copies("Exact copies", found.copies)
+    if found.near_copies is not None and found.near_copies != found.copies:
+        lines += _copies("Copies to the eye, those included", found.near_copies)
+    if found.copies.num_across_splits:
+        lines.append(
+            "  Images that training and test share make the test worth less; a search leaves them out with "
+            "--set data.duplicates=exact (or near)."
+        )
     if found.unreadable:
         lines.append(f"Unreadable: {len(found.unreadable)} files")
         lines += [f"  {bad}" for bad in found.unreadable[:MOST_BAD]]
     return lines
+
+
+def _copies(what: str, copies: Copies) -> list[str]:
+    return [
+        f"{what}: {copies.num_groups} groups, {copies.num_across_splits} of them across splits, "
+        f"{copies.num_across_classes} across classes",
+        *(f"  {' = '.join(group)}" for group in copies.examples),
+    ]
 
 
 def _tally(counts: object) -> str:

@@ -40,7 +40,7 @@ def watcher(request: Request, *, as_json: bool) -> Iterator[Watch]:
         def show(notice: Notice) -> None:
             board.note(notice)
             line = plain_line(board, notice)
-            if line and notice.kind in ("complete", "failed", "measured", "crowded", "skipped"):
+            if line and notice.kind in ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks"):
                 live.console.print(Text(line))
 
         yield show
@@ -117,6 +117,28 @@ def plain_line(board: Board, notice: Notice) -> str:
     """Return a notice as a line for a log, or nothing for one that would only fill it."""
     if notice.trial is not None:
         return _trial_line(board, notice, notice.trial)
+    return _data_line(notice) or _machine_line(notice)
+
+
+def _data_line(notice: Notice) -> str:
+    values = notice.values
+    match notice.kind:
+        case "skipped":
+            return f"Skipped {values['number']} files that cannot be used; the first: {values['first']}"
+        case "leaks":
+            return (
+                f"Note: {values['number']} images stand in more than one split, which makes scores look better than "
+                "they are. Leave the copies out: --set data.duplicates=exact"
+            )
+        case "dropped":
+            return f"Left out {values['number']} copies of other images."
+        case "features" if values["done"] == values["total"]:
+            return f"Showed {values['total']:,} images to the frozen network; its trials train on what it made of them."
+        case _:
+            return ""
+
+
+def _machine_line(notice: Notice) -> str:
     values = notice.values
     match notice.kind:
         case "measured":
@@ -127,10 +149,6 @@ def plain_line(board: Board, notice: Notice) -> str:
             )
         case "crowded":
             return f"Note: {values['workers']} workers share {values['cores']} cores; each gets a part of one."
-        case "skipped":
-            return f"Skipped {values['number']} files that cannot be used; the first: {values['first']}"
-        case "features" if values["done"] == values["total"]:
-            return f"Showed {values['total']:,} images to the frozen network; its trials train on what it made of them."
         case "preparing" | "measuring":
             return f"{_PHASES[notice.kind]} ..."
         case _:

@@ -72,8 +72,7 @@ def search(request: Request, watch: Watch) -> Outcome:
     load_server()
     with Lease(study, directory) as lease, _interruptions() as interruption:
         data = prepare_data(request, watch)
-        if data.skipped:
-            watch(Notice(kind="skipped", values={"number": len(data.skipped), "first": data.skipped[0]}))
+        _tell_of(data, watch)
         claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
         _remember(study, request)
         plan = _plan(request, study, data, watch)
@@ -127,8 +126,19 @@ def prepare_data(request: Request, watch: Watch) -> DataSet:
         test_fraction=spec.test_fraction,
         seed=spec.seed,
         on_bad_image=request.on_bad_image or spec.on_bad_image,
+        duplicates=spec.duplicates,
         on_progress=_decoding(watch),
     )
+
+
+def _tell_of(data: DataSet, watch: Watch) -> None:
+    """Tell what a user should know of the images before a search begins."""
+    if data.skipped:
+        watch(Notice(kind="skipped", values={"number": len(data.skipped), "first": data.skipped[0]}))
+    if data.num_dropped:
+        watch(Notice(kind="dropped", values={"number": data.num_dropped}))
+    if data.num_leaks:
+        watch(Notice(kind="leaks", values={"number": data.num_leaks}))
 
 
 def _decoding(watch: Watch) -> Callable[[int, int], None]:

@@ -110,6 +110,7 @@ class DataForm(BaseModel):
     test_fraction: Fraction = Field(0.2, description="Of all images, where there is no test split yet.")
     seed: int = Field(0, ge=0, description="Of the division.")
     on_bad_image: Literal["fail", "skip"] = Field("fail", description="About files that cannot be used.")
+    duplicates: Literal["keep", "exact", "near"] = Field("keep", description="Which copies are left out.")
 
     @model_validator(mode="after")
     def _leaves_training_images(self) -> Self:

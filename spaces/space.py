@@ -53,6 +53,7 @@ class DataSpec:
     test_fraction: float = 0.2  # of all images, where the source has no test split of its own
     seed: int = 0
     on_bad_image: Literal["fail", "skip"] = "fail"  # what to do about files that cannot be used
+    duplicates: Literal["keep", "exact", "near"] = "keep"  # which copies are left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
+THUMB = 16  # pixels a side
 
 _TOO_LARGE = f"has more than {MAX_PIXELS // 1_000_000} million pixels, the most that are decoded"
 _BACKGROUND = (255, 255, 255)  # where an image is transparent
@@ -80,6 +81,7 @@ class ImageFacts:
     mode: str  # Pillow's word for the channels
     format: str
     digest: bytes  # of the whole file
+    thumbnail: Pixels  # (THUMB, THUMB) of grey
 
 
 def decode(path: Path, *, size: int) -> Pixels | BadImage:
@@ -98,13 +100,24 @@ def examine(path: Path) -> ImageFacts | BadImage:
 
     def facts(image: Image.Image) -> ImageFacts:
         width, height, mode = image.width, image.height, image.mode
-        image.draft(None, (64, 64))
-        to_rgb(upright(image))
+        small = _thumbnail(image)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-        return ImageFacts(width=width, height=height, mode=mode, format=str(image.format), digest=digest)
+        return ImageFacts(
+            width=width, height=height, mode=mode, format=str(image.format), digest=digest, thumbnail=small
+        )
 
     return _attempt(path, facts)
+
+
+def thumbnail_in(path: Path) -> Pixels | BadImage:
+    """Decode a file to the thumbnail of the whole image, whatever its proportions."""
+    return _attempt(path, _thumbnail)
+
+
+def _thumbnail(image: Image.Image) -> Pixels:
+    image.draft(None, (64, 64))
+    return thumbnail(to_rgb(upright(image)))
 
 
 @contextmanager
@@ -162,6 +175,11 @@ def fit_pixels(pixels: Pixels, size: int) -> Pixels:
     """Resize the centre square of (H, W, C) to (size, size, C); C is 1 or 3."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     return np.asarray(fit_square(image, size)).reshape(size, size, -1)
+
+
+def thumbnail(image: Image.Image) -> Pixels:
+    """Return (THUMB, THUMB) of grey, each the mean over its area of the image."""
+    return np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
 
 
 def portions(num_images: int, shape: tuple[int, ...], *, num_bytes: int) -> Iterator[range]:

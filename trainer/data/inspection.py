@@ -5,7 +5,7 @@ Letters: N images, H W pixels, C channels.
 
 import hashlib
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data.cifar10 import Download, download_cifar10
+from trainer.data.copies import LEAST_SIDE, alike, digest, same, thumbnail_of
 from trainer.data.files import workspace
 from trainer.data.filling import Progress, in_parallel
 from trainer.data.images import BadImage, ImageFacts, Pixels, examine, portions
@@ -21,6 +22,8 @@ from trainer.data.preparation import find_origin, scan
 from trainer.data.sources import Files, parse_source
 from trainer.data.splits import SplitName
 from trainer.data.tree import ImageFile, Tree
+
+SHOWN_GROUPS = 5  # of copies
 
 _CHUNK_BYTES = 2**20
 
@@ -46,11 +49,12 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Groups of images that are the same byte for byte."""
+    """Groups of images that are the same: byte for byte, or to the eye."""
 
     num_groups: int
     num_across_splits: int  # groups: an image that training and test share makes the test worth less
     num_across_classes: int  # groups: one of their labels is wrong
+    examples: tuple[tuple[str, ...], ...] = ()  # files of groups across splits or classes, the first few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class Inspection:
     modes: Mapping[str, int]  # channels, in Pillow's words: how many images
     formats: Mapping[str, int]
     copies: Copies
+    near_copies: Copies | None  # those that look the same, exact ones included; None where they can't be told
     num_ignored: int  # files that are no images by their names
     unreadable: tuple[BadImage, ...]
 
@@ -73,8 +78,10 @@ class _Identity:
     """What tells copies of an image apart."""
 
     digest: bytes
+    thumbnail: Pixels
     split: SplitName
     label: int
+    name: str = ""  # of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class _Seen:
     split: SplitName
     label: int
     facts: ImageFacts
+    name: str  # of the file
 
 
 def inspect(
@@ -126,9 +134,12 @@ def _inspect_tree(source: str, tree: Tree, on_progress: Progress | None) -> Insp
     found = in_parallel(look, tree.files, weigh=lambda _: 1, on_progress=on_progress)
     numbers = {name: number for number, name in enumerate(tree.class_names)}
     seen = [
-        _Seen(file.split, numbers[file.class_name], facts)
+        _Seen(file.split, numbers[file.class_name], facts, file.path)
         for file, facts in zip(tree.files, found, strict=True)
         if isinstance(facts, ImageFacts)
+    ]
+    identities = [
+        _Identity(image.facts.digest, image.facts.thumbnail, image.split, image.label, image.name) for image in seen
     ]
     bad = (*tree.unfit, *(facts for facts in found if isinstance(facts, BadImage)))
     return Inspection(
@@ -138,7 +149,8 @@ def _inspect_tree(source: str, tree: Tree, on_progress: Progress | None) -> Insp
         sizes=_sizes([(image.facts.width, image.facts.height) for image in seen]),
         modes=_tally(image.facts.mode for image in seen),
         formats=_tally(image.facts.format for image in seen),
-        copies=_copies(_Identity(image.facts.digest, image.split, image.label) for image in seen),
+        copies=_exact_copies(identities),
+        near_copies=_near_copies(identities),
         num_ignored=tree.num_ignored,
         unreadable=tuple(sorted(bad, key=lambda image: str(image.path))),
     )
@@ -148,6 +160,7 @@ def _inspect_arrays(source: str, material: Material, on_progress: Progress | Non
     height, width, channels = material.image_shape
     num_images = sum(len(part.labels) for part in material.parts.values())
     num_classes = len(material.class_names)
+    identities = _array_identities(material, on_progress)
     return Inspection(
         source=source,
         class_names=material.class_names,
@@ -158,13 +171,14 @@ def _inspect_arrays(source: str, material: Material, on_progress: Progress | Non
         sizes=_sizes([(width, height)] * num_images),
         modes={"L" if channels == 1 else "RGB": num_images},
         formats={"array": num_images},
-        copies=_copies(_array_digests(material, on_progress)),
+        copies=_exact_copies(identities),
+        near_copies=_near_copies(identities) if min(height, width) >= LEAST_SIDE else None,
         num_ignored=0,
         unreadable=(),
     )
 
 
-def _array_digests(material: Material, on_progress: Progress | None) -> list[_Identity]:
+def _array_identities(material: Material, on_progress: Progress | None) -> list[_Identity]:
     """Return what tells copies apart, for every image of every part."""
     chunks = [
         (split, numbers)
@@ -172,20 +186,16 @@ def _array_digests(material: Material, on_progress: Progress | None) -> list[_Id
         for numbers in portions(len(part.labels), material.image_shape, num_bytes=_CHUNK_BYTES)
     ]
 
-    def digests(chunk: tuple[SplitName, range]) -> list[_Identity]:
+    def identities(chunk: tuple[SplitName, range]) -> list[_Identity]:
         split, numbers = chunk
         part = material.parts[split]
         images = np.zeros((len(numbers), *material.image_shape), dtype=np.uint8)
         part.fill(np.array(numbers), images)
         labels = part.labels[numbers.start : numbers.stop].tolist()
-        return [_Identity(_digest(i), split, label) for i, label in zip(images, labels, strict=True)]
+        return [_Identity(digest(i), thumbnail_of(i), split, k) for i, k in zip(images, labels, strict=True)]
 
-    found = in_parallel(digests, chunks, weigh=lambda chunk: len(chunk[1]), on_progress=on_progress)
+    found = in_parallel(identities, chunks, weigh=lambda chunk: len(chunk[1]), on_progress=on_progress)
     return [identity for some in found for identity in some]
-
-
-def _digest(image: Pixels) -> bytes:
-    return hashlib.blake2b(image.data, digest_size=16).digest()
 
 
 def _class_counts(seen: Iterable[_Seen], split: SplitName, num_classes: int) -> tuple[int, ...]:
@@ -213,13 +223,23 @@ def _tally(words: Iterable[str]) -> dict[str, int]:
     return dict(Counter(words).most_common())
 
 
-def _copies(images: Iterable[_Identity]) -> Copies:
-    groups: dict[bytes, list[_Identity]] = defaultdict(list)
-    for image in images:
-        groups[image.digest].append(image)
-    copied = [group for group in groups.values() if len(group) > 1]
+def _exact_copies(images: Sequence[_Identity]) -> Copies:
+    return _copies(images, same(image.digest for image in images))
+
+
+def _near_copies(images: Sequence[_Identity]) -> Copies | None:
+    groups = alike(np.stack([image.thumbnail for image in images])) if images else []
+    return None if groups is None else _copies(images, groups)
+
+
+def _copies(images: Sequence[_Identity], groups: Sequence[Sequence[int]]) -> Copies:
+    copied = [[images[position] for position in group] for group in groups]
+    across_splits = [group for group in copied if len({image.split for image in group}) > 1]
+    across_classes = [group for group in copied if len({image.label for image in group}) > 1]
+    named = [tuple(image.name for image in group) for group in (*across_splits, *across_classes) if group[0].name]
     return Copies(
         num_groups=len(copied),
-        num_across_splits=sum(len({image.split for image in group}) > 1 for group in copied),
-        num_across_classes=sum(len({image.label for image in group}) > 1 for group in copied),
+        num_across_splits=len(across_splits),
+        num_across_classes=len(across_classes),
+        examples=tuple(dict.fromkeys(named))[:SHOWN_GROUPS],
     )

@@ -16,6 +16,7 @@ from trainer.data.splits import SplitName
 from trainer.errors import DataError, did_you_mean
 
 Fill = Callable[[NDArray[np.int64], Pixels], list[BadImage]]
+Thumbnails = Callable[[NDArray[np.int64]], Pixels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Part:
     fill: Fill  # writes the images of these numbers into an array (n, H, W, C); threads call it
     groups: Sequence[str] | None = None  # N names; images of one group stay in one split
     paths: Sequence[str] | None = None  # N names of files, as `BadImage` has them; None for arrays
+    thumbnails: Thumbnails | None = None  # of whole images; None where what is stored is the whole image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +65,14 @@ def without(material: Material, bad: Collection[BadImage]) -> Material:
 def _part_without(part: Part, names: Container[str]) -> Part:
     if part.paths is None:
         return part
+    thumbnails = part.thumbnails
     kept = np.array([number for number, path in enumerate(part.paths) if path not in names], dtype=np.int64)
     return Part(
         labels=part.labels[kept],
         fill=lambda numbers, out: part.fill(kept[numbers], out),
         groups=None if part.groups is None else [part.groups[number] for number in kept],
         paths=[part.paths[number] for number in kept],
+        thumbnails=None if thumbnails is None else lambda numbers: thumbnails(kept[numbers]),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, assert_never
 
 from trainer.data.cifar10 import Download, download_cifar10, find_cifar10
+from trainer.data.deduplication import Duplicates, treat_copies
 from trainer.data.digits import find_digits
 from trainer.data.files import publish, require_free, workspace
 from trainer.data.filling import Progress, write_images
@@ -45,6 +46,7 @@ class Options:
     test_fraction: float
     seed: int
     on_bad_image: OnBadImage
+    duplicates: Duplicates
 
     def __post_init__(self) -> None:
         faults = [*self._fraction_faults(), *self._number_faults()]
@@ -74,6 +76,7 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
     test_fraction: float = 0.2,
     seed: int = 0,
     on_bad_image: OnBadImage = "fail",
+    duplicates: Duplicates = "keep",
     allow_download: bool = True,
     on_progress: Progress | None = None,
     download: Download = download_cifar10,
@@ -92,6 +95,8 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
         seed: Decides who is in which split.
         on_bad_image: What to do about files that cannot be used: refuse the source, or leave them out and list them
             in the data set, up to a tenth of all.
+        duplicates: What to do about copies: count those across splits, or leave exact ones out, or those that look the
+            same in another split, too.
         allow_download: Whether CIFAR-10 may come from the network.
         on_progress: Called from this thread with the numbers of images done and in all.
         download: Leaves the official archive of CIFAR-10, or a cifar10.npz, in the folder that it is given.
@@ -105,6 +110,7 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
         test_fraction=test_fraction,
         seed=seed,
         on_bad_image=on_bad_image,
+        duplicates=duplicates,
     )
     found = parse_source(source)
     origin = find_origin(found, data_dir=data_dir, download=download if allow_download else None)
@@ -197,8 +203,17 @@ def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progr
         if not bad:
             break
         material = without(material, bad)
-    _write_labels(folder, material, splits)
-    describe(folder, source=origin.name, class_names=material.class_names, skipped=list(map(str, skipped)))
+    copies = treat_copies(folder, material, splits, duplicates=options.duplicates)
+    for split, kept in copies.labels.items():
+        write_labels(folder, split, kept)
+    describe(
+        folder,
+        source=origin.name,
+        class_names=material.class_names,
+        skipped=list(map(str, skipped)),
+        num_leaks=copies.num_leaks,
+        num_dropped=copies.num_dropped,
+    )
     shutil.rmtree(scratch)
 
 
@@ -217,11 +232,6 @@ def _require_room(folder: Path, origin: Origin, material: Material, splits: Mapp
     height, width, channels = material.image_shape
     num_bytes = sum(len(chosen.numbers) for chosen in splits.values()) * height * width * channels
     require_free(folder, num_bytes, what=f"decode {origin.name}")
-
-
-def _write_labels(folder: Path, material: Material, splits: Mapping[SplitName, Selection]) -> None:
-    for split, chosen in splits.items():
-        write_labels(folder, split, material.parts[chosen.part].labels[chosen.numbers])
 
 
 def _whole(root: Path) -> DataSet | None:

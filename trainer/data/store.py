@@ -20,7 +20,7 @@ from trainer.data.images import Pixels, portions, shown
 from trainer.data.splits import SPLITS, SplitName
 from trainer.errors import DataError
 
-SCHEMA = 2  # of the folder; another number is prepared anew
+SCHEMA = 3  # of the folder; another number is prepared anew
 META = "meta.json"
 
 _CHUNK_BYTES = 2**24
@@ -49,6 +49,8 @@ class DataSet:
     mean: tuple[float, ...]  # of each channel of the training images, in [0, 1]
     std: tuple[float, ...]  # likewise; 0 where a channel is the same everywhere
     skipped: tuple[str, ...] = ()  # files that were left out, each with its reason
+    num_leaks: int = 0  # groups of exact copies that stand in more than one split
+    num_dropped: int = 0  # copies that were left out
 
     @property
     def moments(self) -> Moments:
@@ -119,7 +121,15 @@ def write_labels(root: Path, split: SplitName, labels: NDArray[np.int64]) -> Non
     np.save(root / labels_file(split), labels.astype("<i8"), allow_pickle=False)
 
 
-def describe(root: Path, *, source: str, class_names: tuple[str, ...], skipped: Sequence[str] = ()) -> None:
+def describe(
+    root: Path,
+    *,
+    source: str,
+    class_names: tuple[str, ...],
+    skipped: Sequence[str] = (),
+    num_leaks: int = 0,
+    num_dropped: int = 0,
+) -> None:
     """Write the description of a folder whose pixels and labels are written."""
     splits = {split: _mapped(root, images_file(split)) for split in SPLITS}
     found = moments(splits["train"])
@@ -134,6 +144,8 @@ def describe(root: Path, *, source: str, class_names: tuple[str, ...], skipped: 
         "mean": found.mean,
         "std": found.std,
         "skipped": list(skipped),
+        "num_leaks": num_leaks,
+        "num_dropped": num_dropped,
         "files": {name: (root / name).stat().st_size for name in files},
     }
     write_json(root / META, meta)
@@ -207,4 +219,6 @@ def _data_set(root: Path, meta: dict[str, Any]) -> DataSet:
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
         skipped=tuple(map(str, meta["skipped"])),
+        num_leaks=int(meta["num_leaks"]),
+        num_dropped=int(meta["num_dropped"]),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.images import BadImage, Pixels, decode, is_image_name, shown
+from trainer.data.images import THUMB, BadImage, Pixels, decode, is_image_name, shown, thumbnail_in
 from trainer.data.material import Material, Origin, Part, check_class_names
 from trainer.data.splits import SPLITS, SplitName, listed
 from trainer.errors import DataError, did_you_mean
@@ -222,7 +222,12 @@ def _part(tree: Tree, split: SplitName, size: int) -> Part:
                 out[row] = image
         return bad
 
-    return Part(tree.labels(split), fill, tree.groups(split), paths)
+    def thumbnails(numbers: NDArray[np.int64]) -> Pixels:
+        found = (thumbnail_in(tree.root / paths[number]) for number in numbers)
+        blank = np.zeros((THUMB, THUMB), dtype=np.uint8)  # gone since it was decoded: like no other image
+        return np.stack([blank if isinstance(one, BadImage) else one for one in found])
+
+    return Part(tree.labels(split), fill, tree.groups(split), paths, thumbnails)
 
 
 def _unfit_note(tree: Tree) -> str:

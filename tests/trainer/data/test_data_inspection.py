@@ -2,6 +2,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -71,7 +72,12 @@ def test_copies_are_counted_by_what_they_spoil(tmp_path: Path) -> None:
 
     found = inspected(f"folder:{folder}", tmp_path)
 
-    assert found.copies == Copies(num_groups=3, num_across_splits=1, num_across_classes=1)
+    assert found.copies == Copies(
+        num_groups=3,
+        num_across_splits=1,
+        num_across_classes=1,
+        examples=(("train/x/001.png", "test/x/leak.png"), ("train/x/002.png", "train/y/conflict.png")),
+    )
 
 
 def test_arrays_are_inspected_too(tmp_path: Path) -> None:
@@ -85,7 +91,20 @@ def test_arrays_are_inspected_too(tmp_path: Path) -> None:
     assert found.sizes is not None
     assert found.sizes.most_common == (5, 6)
     assert found.copies == Copies(num_groups=1, num_across_splits=0, num_across_classes=1)
+    assert found.near_copies is None  # of 5 x 6 pixels
     assert left_overs(tmp_path / "cache") == []
+
+
+def test_images_that_look_the_same_are_counted_beside_exact_copies(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "a", {"train/x": 1, "train/y": 1, "test/x": 1, "test/y": 1})
+    large = np.kron(noise(7, (4, 4, 3)), np.ones((16, 16, 1), dtype=np.uint8))
+    write_image(folder / "train/x/large.png", large)
+    write_image(folder / "test/x/small.jpg", large[::2, ::2], quality=90)
+
+    found = inspected(f"folder:{folder}", tmp_path)
+
+    assert found.copies.num_groups == 0
+    assert found.near_copies == Copies(1, 1, 0, examples=(("train/x/large.png", "test/x/small.jpg"),))
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.data.data_samples import prepared
-from trainer.data import Copies, inspect, open_split, prepare
+from trainer.data import inspect, open_split, prepare
 from trainer.data.store import moments
 
 
@@ -34,9 +34,22 @@ def test_the_gif_among_the_ants_is_read(real_data: Path, tmp_path: Path) -> None
 def test_the_leaks_of_the_chest_images_are_found(real_data: Path, tmp_path: Path) -> None:
     found = inspect(f"folder:{there(real_data / 'chest_xray')}", cache=tmp_path, data_dir=tmp_path)
 
-    assert found.copies == Copies(num_groups=26, num_across_splits=11, num_across_classes=0)
+    assert (found.copies.num_groups, found.copies.num_across_splits, found.copies.num_across_classes) == (26, 11, 0)
+    assert "train/PNEUMONIA/person1159_virus_1945.jpeg" in found.copies.examples[0]
+    assert found.near_copies is not None
+    assert (found.near_copies.num_groups, found.near_copies.num_across_splits) == (104, 92)  # squashed to squares
     assert found.modes == {"RGB": 1301, "L": 357}
     assert found.counts["test"] == (44, 150)
+
+
+def test_the_chest_images_are_cleaned_of_their_leaks(real_data: Path, tmp_path: Path) -> None:
+    source = f"folder:{there(real_data / 'chest_xray')}"
+
+    kept, clean = (prepared(source, tmp_path, image_size=32, duplicates=which) for which in ("keep", "near"))
+
+    assert (kept.num_leaks, clean.num_leaks) == (11, 0)
+    assert clean.num_test == kept.num_test
+    assert clean.num_dropped > 92
 
 
 def test_the_chest_images_keep_their_splits(real_data: Path, tmp_path: Path) -> None:
