@@ -1,11 +1,13 @@
 """What `autoclf data inspect` prints."""
 
+import shlex
 from pathlib import Path
 
 from rich.table import Table
 
 from autoclf.tables import console
-from trainer.data import Copies, Inspection, prepare, sample_sheet
+from trainer.data import Copies, Inspection, prepare, sample_sheet, suggest, suggest_training
+from trainer.data.suggestions import IN_WORDS
 
 MOST_BAD = 10  # unreadable files that are named
 BAR = 30  # characters of the longest bar
@@ -52,15 +54,25 @@ def _lines(found: Inspection) -> list[str]:
     lines += _copies("Exact copies", found.copies)
     if found.near_copies is not None and found.near_copies != found.copies:
         lines += _copies("Copies to the eye, those included", found.near_copies)
-    if found.copies.num_across_splits:
-        lines.append(
-            "  Images that training and test share make the test worth less; a search leaves them out with "
-            "--set data.duplicates=exact (or near)."
-        )
     if found.unreadable:
         lines.append(f"Unreadable: {len(found.unreadable)} files")
         lines += [f"  {bad}" for bad in found.unreadable[:MOST_BAD]]
-    return lines
+    return lines + _advice(found)
+
+
+def _advice(found: Inspection) -> list[str]:
+    """Return what a search of these images should be told, as a command."""
+    what, number = suggest_training(found)
+    sets = "".join(f" --set {path}={value}" for path, value in suggest(found).items())
+    skip = " --on-bad-image skip" if found.unreadable else ""
+    lines = [""]
+    space = "folder"
+    if what is not None:
+        lines.append(f"With about {number:,} training images, train {what} of a network with published weights.")
+        space = "probe" if what == IN_WORDS["head"] else "finetune"
+    if found.copies.num_across_splits or (found.near_copies and found.near_copies.num_across_splits):
+        lines.append("Images that training and test share make the test worth less: leave the copies out.")
+    return [*lines, f"  autoclf search --space {space} --data {shlex.quote(found.source)}{sets}{skip}"]
 
 
 def _copies(what: str, copies: Copies) -> list[str]:

@@ -22,8 +22,8 @@ from trainer.data import DataSet
 from trainer.data.files import publish, require_free, workspace
 from trainer.devices import DTYPES
 from trainer.evaluate import evaluating
-from trainer.settings import Published, Timm, is_pretrained
-from trainer.transfer import choose, head_of
+from trainer.settings import Published, Timm, is_pretrained, what_is_trained
+from trainer.transfer import head_of
 
 FOLDER = "features"  # within that of the data set
 PORTION = 64  # images a forward pass
@@ -43,7 +43,7 @@ def has_fixed_features(config: JobConfig, *, num_train: int) -> bool:
         isinstance(model, Published)
         and is_pretrained(model)
         and config.transfer.cache_features
-        and choose(config.transfer, num_train) == "head"
+        and what_is_trained(config.transfer, num_train) == "head"
         and changes_nothing(config.augment)
         and not model.dropout
         and not (isinstance(model, Timm) and model.drop_path)

@@ -29,6 +29,10 @@ class Range:
         return f"in {'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
 
 
+# By how many training images: https://cs231n.github.io/transfer-learning/ gives the rule, the numbers are ours.
+FEW_IMAGES = 1_000  # below which the head alone is trained
+MANY_IMAGES = 10_000  # from which on everything is
+
 POSITIVE = Range(0, low_open=True)
 NOT_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
@@ -311,3 +315,12 @@ Section = Model | Optimizer | Schedule | AnyLoss | Augment | Transfer | Training
 def is_pretrained(model: Model) -> bool:
     """Say whether a model begins with weights that were learnt elsewhere."""
     return isinstance(model, Published) and (model.pretrained or bool(model.weights))
+
+
+def what_is_trained(settings: Transfer, num_train: int) -> str:
+    """Return what of a network with learnt weights is trained: the user's word, or the rule for so many images."""
+    if settings.train != "auto":
+        return settings.train
+    if num_train < FEW_IMAGES:
+        return "head"
+    return "blocks" if num_train < MANY_IMAGES else "all"

@@ -12,11 +12,7 @@ from torch import nn
 
 from trainer.errors import ConfigError
 from trainer.libraries import import_timm
-from trainer.settings import Transfer
-
-# By how many training images: https://cs231n.github.io/transfer-learning/ gives the rule, the numbers are ours.
-FEW = 1_000  # images below which the head alone is trained
-MANY = 10_000  # images above which everything is
+from trainer.settings import Transfer, what_is_trained
 
 Row = tuple[tuple[str, ...], ...]  # names of parameters by block, the head last
 
@@ -27,15 +23,6 @@ class Shares:
 
     by_name: Mapping[str, float]  # times the job's rate; parameters that are not named stay as they are
     frozen: tuple[str, ...]  # names of the modules whose running statistics stay as they are
-
-
-def choose(settings: Transfer, num_train: int) -> str:
-    """Return what is trained: the user's word, or the rule of thumb for so many images."""
-    if settings.train != "auto":
-        return settings.train
-    if num_train < FEW:
-        return "head"
-    return "blocks" if num_train < MANY else "all"
 
 
 def shares_of(model: nn.Module, settings: Transfer, *, num_train: int) -> Shares:
@@ -50,7 +37,7 @@ def shares_of(model: nn.Module, settings: Transfer, *, num_train: int) -> Shares
         ConfigError: If it has fewer blocks than shall be trained.
     """
     row = row_of(model)
-    what = choose(settings, num_train)
+    what = what_is_trained(settings, num_train)
     trained = {"all": len(row), "head": 1, "blocks": 1 + settings.blocks}[what]
     if trained > len(row):
         raise ConfigError(f"`transfer.blocks` is {settings.blocks}; this network has {len(row) - 1} beside its head.")

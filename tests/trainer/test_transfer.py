@@ -15,8 +15,8 @@ from tests.trainer.short_jobs import (
 from trainer.config import Value
 from trainer.errors import ConfigError
 from trainer.models import build_model
-from trainer.settings import Timm, TorchVision, Transfer
-from trainer.transfer import choose, freeze, row_of, shares_of
+from trainer.settings import Timm, TorchVision, Transfer, what_is_trained
+from trainer.transfer import freeze, row_of, shares_of
 
 NAMES = [
     Timm(name="test_resnet"),
@@ -71,7 +71,7 @@ def test_the_row_of_blocks_holds_every_parameter_once_and_ends_with_the_head(set
     ],
 )
 def test_the_number_of_images_decides_unless_the_user_does(train: str, num_train: int, expected: str) -> None:
-    assert choose(Transfer(train=train), num_train) == expected  # type: ignore[arg-type]
+    assert what_is_trained(Transfer(train=train), num_train) == expected  # type: ignore[arg-type]
 
 
 @NETWORKS

@@ -9,6 +9,7 @@ from trainer.data.preparation import prepare
 from trainer.data.sheets import sample_sheet
 from trainer.data.sources import Cifar10, Digits, Folder, Named, Npz, Source, Table, parse_source
 from trainer.data.store import DataSet, Split, load_data_set, open_split
+from trainer.data.suggestions import suggest, suggest_training
 
 __all__ = [
     "BadImage",
@@ -31,4 +32,6 @@ __all__ = [
     "parse_source",
     "prepare",
     "sample_sheet",
+    "suggest",
+    "suggest_training",
 ]
