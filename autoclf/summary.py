@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from autoclf.live import clock
 from autoclf.tables import console, drawn
+from search.finish import TestReading
 from search.leaderboard import leaderboard
 from search.names import run_name
 from search.request import Request
@@ -16,6 +17,7 @@ from trainer.config import JobConfig, flat
 from trainer.settings import is_pretrained
 
 ROWS = 10
+AIMS = {"top5_accuracy": "top-5 accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"}
 SHORT_COLUMNS = [
     "rank", "trial", "state", "val_accuracy", "epochs", "model", "optimizer", "lr", "batch_size", "train_seconds",
 ]  # fmt: skip
@@ -82,13 +84,23 @@ def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield what the test split said, or that it was not asked."""
     test = outcome.test
     if test is not None:
-        _, low, high = test.estimates.get("accuracy", (0.0, 0.0, 0.0))
-        bounds = f" (95 % interval: {100 * low:.1f} to {100 * high:.1f} %)" if high else ""
+        bounds = _bounds(test, "accuracy")
         yield f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before{bounds}."
+        aim = request.space.objective.metric.removeprefix("val/")
+        if aim not in ("accuracy", "loss") and aim in test.estimates:
+            yield f"Test {AIMS[aim]}: {100 * test.estimates[aim][0]:.2f} %{_bounds(test, aim)}."
         if test.readings > 1:
             yield f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
     elif outcome.winner is not None and not request.reads_test:
         yield "The test split was not read; --test reads it at the end."
+
+
+def _bounds(test: TestReading, name: str) -> str:
+    """Return the interval of a metric in words; readings of earlier versions have none."""
+    if name not in test.estimates:
+        return ""
+    _, low, high = test.estimates[name]
+    return f" (95 % interval: {100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
