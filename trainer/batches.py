@@ -1,6 +1,6 @@
 """From the memory-mapped images of a split, or what a frozen network made of them, to batches on a device.
 
-Shapes: N images, H W pixels, C channels, D features, K classes.
+Shapes: N images, H W pixels, C channels, V views, D features, K classes.
 """
 
 from abc import ABC, abstractmethod
@@ -84,25 +84,31 @@ class Images(Examples):
 
 @dataclass(frozen=True, slots=True)
 class Features(Examples):
-    """What the frozen part of a network gives its last layer for each image."""
+    """What the frozen part of a network gives its last layer for each image, in each of V views."""
 
-    values: Tensor  # (N, D) float32
+    values: Tensor  # (N, V, D) float32; V = 1, or 2 with the image flipped
     labels: Tensor  # (N,) int64
     head: str  # name of the last layer
     device: torch.device
+    num_scored: int = 1  # views over which logits are averaged
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (N, D) with their labels, on the device."""
+        """Return features (N, V, D) with their labels, on the device."""
         return _chosen(self.values, indices, self.device), _chosen(self.labels, indices, self.device)
+
+    def view(self, taken: Tensor, flipped: Tensor) -> Tensor:
+        """Return one view of each image, (N, 1, D): flipped where (N,) `flipped` says so."""
+        numbers = torch.arange(len(taken), device=taken.device)
+        return taken[numbers, flipped.long()].unsqueeze(1)
 
     def normalise(self, examples: Tensor) -> Tensor:
         """Return features as they are: they were made of normalised images."""
         return examples
 
     def logits(self, model: nn.Module, examples: Tensor) -> Tensor:
-        """Show the features to the last layer alone."""
-        found: Tensor = model.get_submodule(self.head)(examples)
-        return found
+        """Show the features (N, V, D) to the last layer alone; average over views."""
+        found: Tensor = model.get_submodule(self.head)(examples[:, : self.num_scored])
+        return found.mean(dim=1)
 
 
 def _chosen(tensor: Tensor, indices: Tensor, device: torch.device) -> Tensor:

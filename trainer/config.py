@@ -37,6 +37,7 @@ from trainer.settings import (
     ResNet18,
     Runtime,
     Schedule,
+    Scoring,
     Section,
     Sgd,
     Step,
@@ -76,7 +77,7 @@ VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
 )
 ADDED_VARIANTS = ("loss",)  # after the first configurations had their fingerprints
 PLAIN: Mapping[str, type[Section]] = MappingProxyType(
-    {"augment": Augment, "transfer": Transfer, "training": Training, "runtime": Runtime}
+    {"augment": Augment, "transfer": Transfer, "training": Training, "scoring": Scoring, "runtime": Runtime}
 )
 
 
@@ -97,6 +98,7 @@ class JobConfig:
     augment: Augment = field(default_factory=Augment)
     transfer: Transfer = field(default_factory=Transfer)
     training: Training = field(default_factory=Training)
+    scoring: Scoring = field(default_factory=Scoring)
     runtime: Runtime = field(default_factory=Runtime)
 
     @property

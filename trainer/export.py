@@ -15,6 +15,7 @@ from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.data.store import Moments
 from trainer.models import build_model, input_moments
+from trainer.views import with_views
 
 INPUT = "images"
 OUTPUT = "probabilities"
@@ -50,7 +51,7 @@ def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servab
         config.model, image_shape=data_set.image_shape, num_classes=num_classes, seed=0, with_weights=False
     )
     model.load_state_dict(safetensors.torch.load_file(weights))
-    return Servable(model, input_moments(config.model, data_set)).eval()
+    return Servable(with_views(model, config.scoring), input_moments(config.model, data_set)).eval()
 
 
 def export_onnx(servable: Servable, data_set: DataSet, path: Path) -> None:

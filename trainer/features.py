@@ -3,11 +3,13 @@
 Where only the head is trained and each image looks the same every time, all but the head gives the same answer in
 every epoch of every job. A job then trains the head on those answers, which takes a thousandth of the arithmetic.
 
-Shapes: N images, D features, K classes.
+Shapes: N images, V views, D features, K classes.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.augment import changes_nothing
+from trainer.augment import flips_at_most
 from trainer.batches import Features, Images, fits
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet
@@ -33,10 +35,20 @@ SAME = 1e-3  # largest difference of logits, as a share of the largest, between 
 Progress = Callable[[int, int], None]  # images done, images in all
 
 
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """What makes features of images."""
+
+    model: nn.Module
+    head: str  # the layer that they go into
+    num_views: int  # 2: the image flipped, too
+    precision: torch.dtype
+
+
 def has_fixed_features(config: JobConfig, *, num_train: int) -> bool:
     """Say whether all but the head of a job's network gives an image the same features every time.
 
-    So it does where the head alone is trained, no augmentation is asked for, and no layer drops anything.
+    So it does where the head alone is trained, no augmentation but the flip is asked for, and no layer drops anything.
     """
     model = config.model
     return (
@@ -44,7 +56,8 @@ def has_fixed_features(config: JobConfig, *, num_train: int) -> bool:
         and is_pretrained(model)
         and config.transfer.cache_features
         and what_is_trained(config.transfer, num_train) == "head"
-        and changes_nothing(config.augment)
+        and flips_at_most(config.augment)
+        and config.scoring.tta != "flip_shift"
         and not model.dropout
         and not (isinstance(model, Timm) and model.drop_path)
     )
@@ -75,15 +88,17 @@ def on_features(
     head = head_of(model)
     if head is None or not _is_last(model, head, splits[0]):
         return None
-    folder = data_set.root / FOLDER / _key(model, head, config)
-    found = _read(folder, head, splits)
+    num_views = 2 if config.augment.flip != "none" or config.scoring.tta == "flip" else 1
+    frozen = _Frozen(model, head, num_views, DTYPES[config.runtime.precision])
+    folder = data_set.root / FOLDER / f"{_key(model, head, config)}-{num_views}"
+    found = _read(folder, head, splits, config)
     if found is None:
         with workspace(folder.parent, folder.name) as draft:
-            found = _read(folder, head, splits)  # another job may have made them meanwhile
+            found = _read(folder, head, splits, config)  # another job may have made them meanwhile
             if found is None:
-                _make(draft, model, head, config, splits, on_progress)
+                _make(draft, frozen, splits, on_progress)
                 publish(draft, folder)
-        found = found or _read(folder, head, splits)
+        found = found or _read(folder, head, splits, config)
     assert found is not None, "the features were written a moment ago"
     return found
 
@@ -126,23 +141,15 @@ def _key(model: nn.Module, head: str, config: JobConfig) -> str:
     return digest.hexdigest()
 
 
-def _make(
-    folder: Path,
-    model: nn.Module,
-    head: str,
-    config: JobConfig,
-    splits: tuple[Images, Images],
-    on_progress: Progress,
-) -> None:
-    """Write the features of both splits, each as one array."""
+def _make(folder: Path, frozen: _Frozen, splits: tuple[Images, Images], on_progress: Progress) -> None:
+    """Write the features of both splits, each as one array (N, V, D)."""
     total, done = sum(map(len, splits)), 0
-    precision = DTYPES[config.runtime.precision]
     for split, images in zip(("train", "val"), splits, strict=True):
         array: np.memmap[Any, np.dtype[np.float32]] | None = None
-        for first, portion in _portions(model, head, images, precision):
+        for first, portion in _portions(frozen, images):
             if array is None:
-                shape = (len(images), portion.shape[1])
-                require_free(folder, FLOAT_BYTES * shape[0] * shape[1], what="keep the features of the images")
+                shape = (len(images), *portion.shape[1:])
+                require_free(folder, FLOAT_BYTES * math.prod(shape), what="keep the features of the images")
                 array = np.lib.format.open_memmap(folder / _file(split), mode="w+", dtype=np.float32, shape=shape)
             array[first : first + len(portion)] = portion.numpy()
             done += len(portion)
@@ -151,19 +158,22 @@ def _make(
         array.flush()
 
 
-def _portions(model: nn.Module, head: str, images: Images, precision: torch.dtype) -> Iterator[tuple[int, Tensor]]:
-    """Yield the number of a portion's first image with the portion's features, float32, on the host."""
-    device = images.device
-    with torch.inference_mode(), evaluating(model):
+def _portions(frozen: _Frozen, images: Images) -> Iterator[tuple[int, Tensor]]:
+    """Yield the number of a portion's first image with the portion's features (n, V, D), float32, on the host."""
+    is_mixed = frozen.precision is not torch.float32
+    with torch.inference_mode(), evaluating(frozen.model):
         first = 0
         for some, _ in images.portions(PORTION):
-            with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-                seen, _ = _seen_by(model, head, some)
+            with torch.autocast(images.device.type, frozen.precision, enabled=is_mixed):
+                views = (some, some.flip(-1))[: frozen.num_views]
+                seen = torch.stack([_seen_by(frozen.model, frozen.head, view)[0] for view in views], dim=1)
             yield first, seen.float().cpu()
             first += len(some)
 
 
-def _read(folder: Path, head: str, splits: tuple[Images, Images]) -> tuple[Features, Features] | None:
+def _read(
+    folder: Path, head: str, splits: tuple[Images, Images], config: JobConfig
+) -> tuple[Features, Features] | None:
     """Map the features of both splits; None if they are not there or not whole."""
     found = []
     for split, images in zip(("train", "val"), splits, strict=True):
@@ -171,11 +181,13 @@ def _read(folder: Path, head: str, splits: tuple[Images, Images]) -> tuple[Featu
             array = np.load(folder / _file(split), mmap_mode="c", allow_pickle=False)
         except (OSError, EOFError, ValueError):
             return None
-        if array.dtype != np.float32 or array.ndim != 2 or len(array) != len(images):
+        if array.dtype != np.float32 or array.ndim != 3 or len(array) != len(images):
             return None
         values = torch.from_numpy(array)
         device = images.device
-        found.append(Features(values.to(device) if fits(values, device) else values, images.labels, head, device))
+        values = values.to(device) if fits(values, device) else values
+        num_scored = 2 if config.scoring.tta == "flip" else 1
+        found.append(Features(values, images.labels, head, device, num_scored))
     train, val = found
     return train, val
 

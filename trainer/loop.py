@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainer.augment import augment_images, mix, soft_targets
+from trainer.augment import augment_images, draw_flips, mix, soft_targets
 from trainer.batches import Examples, Features, batch_indices
 from trainer.batchnorm import portions_of
 from trainer.config import JobConfig
@@ -24,6 +24,7 @@ from trainer.results import EpochResult, StepResult
 from trainer.schedules import rate
 from trainer.seeds import derive, generator, seed_layers
 from trainer.state import TrainState, new_stretch, scored_model
+from trainer.views import with_views
 
 EVALUATION_PORTION = 500  # images a forward pass, at most; larger ones fall out of a processor's cache
 CHECKS_APART = 20  # steps between looks at the loss on an accelerator, each of which waits for it
@@ -137,10 +138,11 @@ def take_step(state: TrainState, config: JobConfig, images: Examples, indices: T
 def _batch(config: JobConfig, images: Examples, indices: Tensor, state: TrainState) -> _Batch:
     taken, labels = images.take(indices)
     targets = soft_targets(labels, state.num_classes, config.training.label_smoothing)
-    if isinstance(images, Features):
-        return _Batch(taken, targets, labels)
     epoch = state.step // steps_in_epoch(config, len(images))
     rng = generator(images.device, config.seed, "augment", state.step)
+    if isinstance(images, Features):
+        flipped = draw_flips(config.augment, rng=rng, epoch=epoch, indices=indices.to(images.device))
+        return _Batch(images.view(taken, flipped), targets, labels)
     pixels = augment_images(taken, config.augment, rng=rng, epoch=epoch, indices=indices.to(images.device))
     pixels, targets = mix(pixels, targets, config.augment, rng=rng)
     layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
@@ -237,4 +239,7 @@ def predict_split(state: TrainState, config: JobConfig, images: Examples, number
     if images.device.type != "cpu":
         portion = config.runtime.micro_batch
     precision = DTYPES[config.runtime.precision]
-    return predict(scored_model(state), images, portion=portion, precision=precision, numbers=numbers)
+    model = scored_model(state)
+    if not isinstance(images, Features):  # those have their views already
+        model = with_views(model, config.scoring)
+    return predict(model, images, portion=portion, precision=precision, numbers=numbers)

@@ -295,6 +295,13 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """How images are shown when a network is scored, on validation and on test, and when it is used."""
+
+    tta: Literal["none", "flip", "flip_shift"] = "none"  # mean logits over 1, 2 or 6 views; costs so many times as much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """How the arithmetic is done; part of the job because sums in another order round differently."""
 
@@ -309,7 +316,7 @@ Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
 Optimizer = Sgd | Adam | AdamW | Muon | Lion
 Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
 AnyLoss = CrossEntropy | Bce | Focal | LogitAdjusted
-Section = Model | Optimizer | Schedule | AnyLoss | Augment | Transfer | Training | Runtime
+Section = Model | Optimizer | Schedule | AnyLoss | Augment | Transfer | Training | Scoring | Runtime
 
 
 def is_pretrained(model: Model) -> bool:

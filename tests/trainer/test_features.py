@@ -64,7 +64,10 @@ def results(desk: Desk) -> list[EpochResult]:
         ({"augment__randaugment_magnitude": 9.0}, True),  # of no operations
         ({"transfer__cache_features": False}, False),
         ({"transfer__train": "blocks"}, False),
-        ({"augment__flip": "random"}, False),
+        ({"augment__flip": "random"}, True),
+        ({"scoring__tta": "flip"}, True),
+        ({"scoring__tta": "flip_shift"}, False),
+        ({"augment__crop_padding": 1}, False),
         ({"augment__mixup": 0.1}, False),
         ({"model__dropout": 0.1}, False),
         ({"model__drop_path": 0.1}, False),
@@ -83,9 +86,23 @@ def test_an_own_network_has_none(data_set: DataSet) -> None:
     assert not has_fixed_features(job_config({"transfer.train": "head"}), num_train=64)
 
 
-def test_a_job_on_features_ends_as_the_same_job_on_images(data_set: DataSet, weights: str, tmp_path: Path) -> None:
-    on_images = Desk(data_set, tmp_path / "images", head_job(data_set, weights, transfer__cache_features=False))
-    cached = Desk(data_set, tmp_path / "features", head_job(data_set, weights))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"augment__flip": "random"},
+        {"augment__flip": "alternating", "training__ema": 0.9},
+        {"scoring__tta": "flip"},
+        {"augment__flip": "random", "scoring__tta": "flip", "training__label_smoothing": 0.1},
+    ],
+    ids=str,
+)
+def test_a_job_on_features_ends_as_the_same_job_on_images(
+    data_set: DataSet, weights: str, tmp_path: Path, settings: dict[str, Value]
+) -> None:
+    uncached = head_job(data_set, weights, transfer__cache_features=False, **settings)
+    on_images = Desk(data_set, tmp_path / "images", uncached)
+    cached = Desk(data_set, tmp_path / "features", head_job(data_set, weights, **settings))
 
     on_images.train()
     assert not (data_set.root / FOLDER).exists()

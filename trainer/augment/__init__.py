@@ -6,6 +6,6 @@ torchvision's transforms draw once a batch.
 """
 
 from trainer.augment.mixing import mix, soft_targets
-from trainer.augment.pipeline import augment_images, changes_nothing
+from trainer.augment.pipeline import augment_images, draw_flips, flips_at_most
 
-__all__ = ["augment_images", "changes_nothing", "mix", "soft_targets"]
+__all__ = ["augment_images", "draw_flips", "flips_at_most", "mix", "soft_targets"]

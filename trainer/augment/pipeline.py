@@ -42,19 +42,19 @@ def augment_images(images: Tensor, settings: Augment, *, rng: Generator, epoch: 
     return augmented.contiguous(memory_format=_memory_format(images))
 
 
-def changes_nothing(settings: Augment) -> bool:
-    """Say whether every augmentation is left out, so that an image looks the same each time it is shown."""
-    return replace(settings, randaugment_magnitude=Augment().randaugment_magnitude) == Augment()
+def flips_at_most(settings: Augment) -> bool:
+    """Say whether every augmentation but the flip is left out, so that an image looks in one of two ways."""
+    return replace(settings, flip="none", randaugment_magnitude=Augment().randaugment_magnitude) == Augment()
 
 
 def _flip_and_crop(images: Tensor, settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:
-    flipped = _flips(settings, rng=rng, epoch=epoch, indices=indices)
+    flipped = draw_flips(settings, rng=rng, epoch=epoch, indices=indices)
     down = geometry.random_shifts(len(images), padding=settings.crop_padding, rng=rng)
     right = geometry.random_shifts(len(images), padding=settings.crop_padding, rng=rng)
     return geometry.shift_and_flip(images, down=down, right=right, flipped=flipped)
 
 
-def _flips(settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:
+def draw_flips(settings: Augment, *, rng: Generator, epoch: int, indices: Tensor) -> Tensor:
     """Tell (N,) which images are flipped."""
     match settings.flip:
         case "none":
