@@ -8,6 +8,8 @@ import torch
 from tests.trainer.job_desk import RICH, Desk
 from tests.trainer.short_jobs import Splits, open_splits, prepare_stripes, tiny_job
 from trainer.data import DataSet, prepare
+from trainer.models import build_model
+from trainer.settings import Timm
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +48,12 @@ def undisturbed(stripes: DataSet, tmp_path_factory: pytest.TempPathFactory) -> D
     desk = Desk(stripes, tmp_path_factory.mktemp("undisturbed"), tiny_job(stripes, RICH))
     desk.train()
     return desk
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of weights for timm's test_resnet, as `model.weights` names it."""
+    path = tmp_path_factory.mktemp("weights") / "a.pth"
+    donor = build_model(Timm(name="test_resnet"), image_shape=(32, 32, 3), num_classes=1000, seed=5)
+    torch.save(donor.state_dict(), path)
+    return f"file:{path}"

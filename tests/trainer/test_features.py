@@ -19,14 +19,6 @@ from trainer.settings import Timm, TorchVision
 from trainer.transfer import freeze, shares_of
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("weights") / "a.pth"
-    donor = build_model(Timm(name="test_resnet"), image_shape=(32, 32, 3), num_classes=1000, seed=5)
-    torch.save(donor.state_dict(), path)
-    return f"file:{path}"
-
-
 @pytest.fixture
 def data_set(tmp_path: Path) -> DataSet:
     return prepare_stripes(tmp_path)

@@ -6,8 +6,6 @@ from tests.trainer.short_jobs import (
     Splits,
     advance,
     fresh,
-    open_splits,
-    prepare_stripes,
     reopened,
     tensors_of,
     tiny_job,
@@ -29,19 +27,6 @@ NETWORKS = pytest.mark.parametrize("settings", NAMES, ids=lambda settings: setti
 
 def built(settings: Timm | TorchVision) -> nn.Module:
     return build_model(settings, image_shape=(32, 32, 3), num_classes=4, seed=0)
-
-
-@pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
-    return open_splits(prepare_stripes(tmp_path_factory.mktemp("data")))
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("weights") / "a.pth"
-    donor = build_model(Timm(name="test_resnet"), image_shape=(32, 32, 3), num_classes=1000, seed=5)
-    torch.save(donor.state_dict(), path)
-    return f"file:{path}"
 
 
 def job(weights: str, **transfer: Value) -> dict[str, Value]:

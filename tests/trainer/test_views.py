@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainer.job_desk import Desk
-from tests.trainer.short_jobs import Splits, advance, fresh, open_splits, prepare_stripes, tiny_job
+from tests.trainer.short_jobs import Splits, advance, fresh, tiny_job
 from trainer.evaluate import predict
 from trainer.export import load_servable
 from trainer.jobfiles import WEIGHTS
@@ -73,11 +73,6 @@ def test_a_shift_is_of_one_pixel() -> None:
 
     assert any(torch.equal(view[..., 1:, 1:], IMAGES[..., :-1, :-1]) for view in memory.seen)
     assert any(torch.equal(view[..., :-1, :-1], IMAGES[..., 1:, 1:]) for view in memory.seen)
-
-
-@pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
-    return open_splits(prepare_stripes(tmp_path_factory.mktemp("data")))
 
 
 @pytest.mark.parametrize("tta", ["none", "flip", "flip_shift"])
