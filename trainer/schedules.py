@@ -6,29 +6,28 @@ neither the first step of a warm-up nor the last of a decay is nothing.
 """
 
 import math
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from trainer.settings import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
+from trainer.settings import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    Step,
+    Wsd,
+)
 
 
 def rate(schedule: Schedule, progress: float) -> float:
     """Return the share of the peak rate, in [0, 1], when `progress`, in [0, 1], of the training is done."""
     assert 0 <= progress <= 1, f"{progress=} is outside [0, 1]"
-    match schedule:
-        case Cosine():
-            return cosine(progress, schedule)
-        case OneCycle():
-            return onecycle(progress, schedule)
-        case Linear():
-            return linear(progress, schedule)
-        case Step():
-            return step(progress, schedule)
-        case Wsd():
-            return wsd(progress, schedule)
-        case CosineRestarts():
-            return cosine_restarts(progress, schedule)
-        case _:
-            assert_never(schedule)
+    return _RATES[type(schedule)](progress, schedule)
 
 
 def cosine(progress: float, schedule: Cosine) -> float:
@@ -89,6 +88,39 @@ def cosine_restarts(progress: float, schedule: CosineRestarts) -> float:
     return _between(schedule.floor, 1, _half_cosine(within))
 
 
+def constant(progress: float, schedule: Constant) -> float:
+    """Rise in a straight line to 1, and stay there."""
+    return _ramp(progress, schedule.warmup)
+
+
+def multistep(progress: float, schedule: MultiStep) -> float:
+    """Hold 1, times `gamma` at each of the two places that are passed, in whichever order they are given.
+
+    Source: He et al. 2015, arXiv:1512.03385, Sec. 4.2, which divides by 10 at a half and at three quarters.
+    """
+    passed = (progress >= schedule.first) + (progress >= schedule.second)
+    return _ramp(progress, schedule.warmup) * schedule.gamma**passed
+
+
+def exponential(progress: float, schedule: Exponential) -> float:
+    """Rise in a straight line to 1, then lose the same share in every step, to end at `floor`."""
+    if progress < schedule.warmup:
+        return progress / schedule.warmup
+    decayed: float = schedule.floor ** _share(progress, schedule.warmup, 1)
+    return decayed
+
+
+def polynomial(progress: float, schedule: Polynomial) -> float:
+    """Rise in a straight line to 1, then fall to `floor` as a power of what is left.
+
+    Source: Chen et al. 2016, arXiv:1606.00915, Sec. 4.1.2 ("poly").
+    """
+    if progress < schedule.warmup:
+        return progress / schedule.warmup
+    left: float = (1 - _share(progress, schedule.warmup, 1)) ** schedule.power
+    return _between(schedule.floor, 1, left)
+
+
 def _ramp(progress: float, warmup: float) -> float:
     """The straight line from 0 to 1 at `warmup`, and 1 after it."""
     return progress / warmup if progress < warmup else 1.0
@@ -105,3 +137,17 @@ def _half_cosine(share: float) -> float:
 
 def _between(low: float, high: float, share: float) -> float:
     return low + (high - low) * share
+
+
+_RATES: Mapping[type[Schedule], Callable[[float, Any], float]] = {
+    Cosine: cosine,
+    OneCycle: onecycle,
+    Linear: linear,
+    Step: step,
+    Wsd: wsd,
+    CosineRestarts: cosine_restarts,
+    Constant: constant,
+    MultiStep: multistep,
+    Exponential: exponential,
+    Polynomial: polynomial,
+}

@@ -217,6 +217,40 @@ class CosineRestarts:
     floor: float = number(0.0, FRACTION)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """Linear warm-up, then the peak to the end."""
+
+    warmup: float = number(0.0, BELOW_ONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiStep:
+    """Times `gamma` at `first` and again at `second`."""
+
+    first: float = number(0.5, Range(0, 1, low_open=True, high_open=True))  # share of training
+    second: float = number(0.75, Range(0, 1, low_open=True, high_open=True))  # share of training
+    gamma: float = number(0.1, Range(0, 1, low_open=True))
+    warmup: float = number(0.0, BELOW_ONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exponential:
+    """Linear warm-up, then the same share lost in every step, down to `floor`."""
+
+    warmup: float = number(0.0, BELOW_ONE)
+    floor: float = number(0.01, Range(0, 1, low_open=True))  # share of the peak
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polynomial:
+    """Linear warm-up, then a power of the share of training that is left, down to `floor`."""
+
+    power: float = number(2.0, Range(0, 10, low_open=True))  # 1 is linear
+    warmup: float = number(0.0, BELOW_ONE)
+    floor: float = number(0.0, FRACTION)
+
+
 # Losses; all are summed over classes, so that their rates are alike
 
 
@@ -314,7 +348,7 @@ class Runtime:
 
 Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
 Optimizer = Sgd | Adam | AdamW | Muon | Lion
-Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts
+Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts | Constant | MultiStep | Exponential | Polynomial
 AnyLoss = CrossEntropy | Bce | Focal | LogitAdjusted
 Section = Model | Optimizer | Schedule | AnyLoss | Augment | Transfer | Training | Scoring | Runtime
 

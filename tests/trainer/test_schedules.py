@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 from trainer.schedules import rate
-from trainer.settings import Cosine, CosineRestarts, Linear, OneCycle, Schedule, Step, Wsd
+from trainer.settings import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    Step,
+    Wsd,
+)
 
 SHARE = st.floats(0, 1)
 BELOW_ONE = st.floats(0, 0.99)
@@ -22,6 +34,10 @@ SCHEDULES: st.SearchStrategy[Schedule] = st.one_of(
     st.builds(Step, first=INSIDE, drops=st.integers(1, 10), gamma=st.floats(0.01, 1), warmup=BELOW_ONE),
     st.builds(Wsd, warmup=BELOW_ONE, decay=st.floats(0.01, 1)),
     st.builds(CosineRestarts, cycles=st.integers(1, 20), warmup=BELOW_ONE, floor=SHARE),
+    st.builds(Constant, warmup=BELOW_ONE),
+    st.builds(MultiStep, first=INSIDE, second=INSIDE, gamma=st.floats(0.01, 1), warmup=BELOW_ONE),
+    st.builds(Exponential, warmup=BELOW_ONE, floor=st.floats(1e-6, 1)),
+    st.builds(Polynomial, power=st.floats(0.1, 10), warmup=BELOW_ONE, floor=SHARE),
 )
 MONOTONE = [
     pytest.param(Cosine(warmup=0.2, floor=0.1), 0.2, id="cosine"),
@@ -30,6 +46,10 @@ MONOTONE = [
     pytest.param(Step(warmup=0.2), 0.2, id="step"),
     pytest.param(Wsd(warmup=0.2), 0.2, id="wsd"),
     pytest.param(CosineRestarts(cycles=1, warmup=0.2), 0.2, id="one cycle of restarts"),
+    pytest.param(Constant(warmup=0.2), 0.2, id="constant"),
+    pytest.param(MultiStep(warmup=0.2), 0.2, id="multistep"),
+    pytest.param(Exponential(warmup=0.2), 0.2, id="exponential"),
+    pytest.param(Polynomial(warmup=0.2), 0.2, id="polynomial"),
 ]
 
 
@@ -68,6 +88,22 @@ def torch_rates(build: Callable[[torch.optim.Optimizer], lr_scheduler.LRSchedule
             lambda opt: lr_scheduler.MultiStepLR(opt, [20, 30], gamma=0.3),
             id="step",
         ),
+        pytest.param(
+            MultiStep(first=0.25, second=0.75, gamma=0.3),
+            lambda opt: lr_scheduler.MultiStepLR(opt, [10, 30], gamma=0.3),
+            id="multistep",
+        ),
+        pytest.param(
+            Exponential(floor=0.01),
+            lambda opt: lr_scheduler.ExponentialLR(opt, gamma=0.01 ** (1 / 40)),
+            id="exponential",
+        ),
+        pytest.param(
+            Polynomial(power=1.7),
+            lambda opt: lr_scheduler.PolynomialLR(opt, total_iters=40, power=1.7),
+            id="polynomial",
+        ),
+        pytest.param(Constant(), lambda opt: lr_scheduler.LambdaLR(opt, lambda step: 1.0), id="constant"),
         pytest.param(
             OneCycle(peak_at=0.25, start=0.04),
             lambda opt: lr_scheduler.OneCycleLR(
@@ -135,6 +171,12 @@ def test_a_schedule_ends_at_its_floor(schedule: Schedule) -> None:
     match schedule:
         case Cosine(floor=floor) | Linear(floor=floor) | CosineRestarts(floor=floor):
             expected = floor
+        case Exponential(floor=floor) | Polynomial(floor=floor):
+            expected = floor
+        case Constant():
+            expected = 1
+        case MultiStep(gamma=gamma):
+            expected = gamma**2
         case Step(drops=drops, gamma=gamma):
             expected = gamma**drops
         case OneCycle() | Wsd():
@@ -159,7 +201,9 @@ def test_a_rate_rises_to_the_peak_and_never_again_after_it(schedule: Schedule, p
     assert after[0] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("schedule", [Cosine(warmup=0), Linear(), Step(), Wsd(warmup=0), CosineRestarts(warmup=0)])
+@pytest.mark.parametrize(
+    "schedule", [Cosine(warmup=0), Linear(), Step(), Wsd(warmup=0), CosineRestarts(warmup=0), Constant(), Exponential()]
+)
 def test_a_schedule_without_warm_up_starts_at_the_peak(schedule: Schedule) -> None:
     assert rate(schedule, 0) == 1
 
