@@ -118,8 +118,8 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
         ),
         pytest.param(
             {"schedule": 3},
-            "No schedule is called 3. Known: cosine, onecycle, linear, step, wsd, cosine_restarts, constant, multistep, "
-            "exponential, polynomial.",
+            "No schedule is called 3. Known: cosine, onecycle, linear, step, wsd, cosine_restarts, constant, "
+            "multistep, exponential, polynomial.",
             id="a number for a variant",
         ),
         pytest.param(

@@ -183,7 +183,7 @@ def test_a_data_set_of_another_layout_is_refused(tmp_path: Path) -> None:
     meta = prepared("digits", tmp_path).root / "meta.json"
     meta.write_text(meta.read_text().replace(f'"schema": {SCHEMA}', '"schema": 99'))
 
-    with pytest.raises(DataError, match="has layout 99, not 2: prepare it again"):
+    with pytest.raises(DataError, match=f"has layout 99, not {SCHEMA}: prepare it again"):
         load_data_set(meta.parent)
 
 
