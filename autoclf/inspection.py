@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.table import Table
 
 from autoclf.tables import console
+from spaces import preset_names
 from trainer.data import Copies, Inspection, prepare, sample_sheet, suggest, suggest_training
-from trainer.data.suggestions import IN_WORDS
 
+IN_WORDS = {"head": "a new last layer alone", "blocks": "the last blocks", "all": "everything"}
 MOST_BAD = 10  # unreadable files that are named
 BAR = 30  # characters of the longest bar
 
@@ -62,14 +63,15 @@ def _lines(found: Inspection) -> list[str]:
 
 def _advice(found: Inspection) -> list[str]:
     """Return what a search of these images should be told, as a command."""
+    if found.source in preset_names():
+        return ["", f"  autoclf search --space {found.source}"]
     what, number = suggest_training(found)
     sets = "".join(f" --set {path}={value}" for path, value in suggest(found).items())
     skip = " --on-bad-image skip" if found.unreadable else ""
     lines = [""]
-    space = "folder"
     if what is not None:
-        lines.append(f"With about {number:,} training images, train {what} of a network with published weights.")
-        space = "probe" if what == IN_WORDS["head"] else "finetune"
+        lines.append(f"With about {number:,} images, train {IN_WORDS[what]} of a network with published weights.")
+    space = {None: "folder", "head": "probe"}.get(what, "finetune")
     if found.copies.num_across_splits or (found.near_copies and found.near_copies.num_across_splits):
         lines.append("Images that training and test share make the test worth less: leave the copies out.")
     return [*lines, f"  autoclf search --space {space} --data {shlex.quote(found.source)}{sets}{skip}"]

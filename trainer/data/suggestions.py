@@ -9,7 +9,6 @@ SIZES = (32, 48, 64, 96, 128, 160, 192, 224)  # pixels a side, up to that of mos
 UNEVEN = 1.5  # times the images of the smallest class that the largest may have before accuracy misleads
 LEAST_SIDE = 64  # pixels, below which published weights have little to go by
 KEPT_SHARE = 0.72  # of the training images, where test and validation are still to be cut from them
-IN_WORDS = {"head": "a new last layer alone", "blocks": "the last blocks", "all": "everything"}
 
 
 def suggest(found: Inspection) -> dict[str, object]:
@@ -22,7 +21,7 @@ def suggest(found: Inspection) -> dict[str, object]:
 
 
 def suggest_training(found: Inspection) -> tuple[str | None, int]:
-    """Return what of a network with published weights to train, in words, for about how many training images.
+    """Return what of a network with published weights to train, as `transfer.train` has it, for how many images.
 
     None for images so small that such a network would see little in them: one from scratch suits them better.
     """
@@ -31,13 +30,14 @@ def suggest_training(found: Inspection) -> tuple[str | None, int]:
         num_train = round(KEPT_SHARE * num_train)
     if found.sizes is None or min(found.sizes.width.median, found.sizes.height.median) < LEAST_SIDE:
         return None, num_train
-    return IN_WORDS[what_is_trained(Transfer(), num_train)], num_train
+    return what_is_trained(Transfer(), num_train), num_train
 
 
 def _suggestions(found: Inspection) -> Iterator[tuple[str, object]]:
-    if found.sizes is not None and "array" not in found.formats:
+    if found.sizes is not None:
         shorter = min(found.sizes.width.median, found.sizes.height.median)
-        yield "data.image_size", max((size for size in SIZES if size <= shorter), default=SIZES[0])
+        usual = max((size for size in SIZES if size <= shorter), default=SIZES[0])
+        yield "data.image_size", shorter if "array" in found.formats else usual  # arrays have one size, their own
     counts = [count for count in found.counts["train"] if count]
     if counts and max(counts) >= UNEVEN * min(counts):
         yield "objective", "val/balanced_accuracy"

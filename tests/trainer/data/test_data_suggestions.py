@@ -39,7 +39,7 @@ FOUND = Inspection(
         ({"sizes": sizes(200, 190)}, {"data.image_size": 160}),
         ({"sizes": sizes(20, 900)}, {"data.image_size": 32}),
         ({"sizes": None}, {}),
-        ({"formats": {"array": 1000}}, {}),
+        ({"formats": {"array": 1000}, "sizes": sizes(28, 28)}, {"data.image_size": 28}),
         ({"counts": {"train": (750, 500)}}, {"data.image_size": 224, "objective": "val/balanced_accuracy"}),
         ({"counts": {"train": (700, 500)}}, {"data.image_size": 224}),
         ({"copies": LEAKS, "near_copies": LEAKS}, {"data.image_size": 224, "data.duplicates": "near"}),
@@ -52,16 +52,16 @@ def test_settings_follow_from_what_was_found(changes: dict[str, Any], expected: 
 
 
 @pytest.mark.parametrize(
-    ("counts", "words"),
+    ("counts", "what"),
     [
-        ({"train": (700, 680)}, "a new last layer alone"),  # 994 left to train on
-        ({"train": (700, 700)}, "the last blocks"),
-        ({"train": (500, 400), "val": (900, 900), "test": (900, 900)}, "a new last layer alone"),
-        ({"train": (9000, 9000)}, "everything"),
+        ({"train": (700, 680)}, "head"),  # 994 left to train on
+        ({"train": (700, 700)}, "blocks"),
+        ({"train": (500, 400), "val": (900, 900), "test": (900, 900)}, "head"),
+        ({"train": (9000, 9000)}, "all"),
     ],
 )
-def test_the_number_of_images_suggests_what_to_train(counts: Any, words: str) -> None:
-    assert suggest_training(replace(FOUND, counts=counts))[0] == words
+def test_the_number_of_images_suggests_what_to_train(counts: Any, what: str) -> None:
+    assert suggest_training(replace(FOUND, counts=counts))[0] == what
 
 
 def test_small_images_suggest_a_network_from_scratch() -> None:
