@@ -13,75 +13,33 @@ from typing import Any, get_args
 
 from trainer.errors import ConfigError, did_you_mean
 from trainer.settings import (
-    Adam,
-    AdamW,
+    LOSSES,
+    MODELS,
+    OPTIMIZERS,
+    SCHEDULES,
     AnyLoss,
     Augment,
-    Bce,
-    Constant,
-    ConvNext,
     Cosine,
-    CosineRestarts,
     CrossEntropy,
-    Exponential,
     FastNet,
-    Focal,
-    Linear,
-    Lion,
-    LogitAdjusted,
     Model,
-    MultiStep,
-    Muon,
-    OneCycle,
     Optimizer,
-    Polynomial,
     Published,
     Range,
-    ResNet9,
-    ResNet18,
     Runtime,
     Schedule,
     Scoring,
     Section,
     Sgd,
-    Step,
-    Timm,
-    TorchVision,
     Training,
     Transfer,
-    Vit,
-    Wsd,
 )
 
 Value = str | int | float | bool | None
 
 
 VARIANTS: Mapping[str, Mapping[str, type[Section]]] = MappingProxyType(
-    {
-        "model": {
-            "fastnet": FastNet,
-            "resnet9": ResNet9,
-            "resnet18": ResNet18,
-            "convnext": ConvNext,
-            "vit": Vit,
-            "timm": Timm,
-            "torchvision": TorchVision,
-        },
-        "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "muon": Muon, "lion": Lion},
-        "schedule": {
-            "cosine": Cosine,
-            "onecycle": OneCycle,
-            "linear": Linear,
-            "step": Step,
-            "wsd": Wsd,
-            "cosine_restarts": CosineRestarts,
-            "constant": Constant,
-            "multistep": MultiStep,
-            "exponential": Exponential,
-            "polynomial": Polynomial,
-        },
-        "loss": {"cross_entropy": CrossEntropy, "bce": Bce, "focal": Focal, "logit_adjusted": LogitAdjusted},
-    }
+    {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
 )
 ADDED_VARIANTS = ("loss",)  # after the first configurations had their fingerprints
 PLAIN: Mapping[str, type[Section]] = MappingProxyType(

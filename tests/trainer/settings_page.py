@@ -8,7 +8,6 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from trainer import settings
 from trainer.config import PLAIN, VARIANTS
 from trainer.settings import Section
 
@@ -64,11 +63,12 @@ def _allowed(item: "Field[Any]") -> str:
 
 def _comments(kind: type[Section]) -> dict[str, str]:
     """Return what stands behind each field in the source, those of the classes above it first."""
-    lines = inspect.getsource(settings).splitlines()
-    declared = {node.name: node for node in ast.parse("\n".join(lines)).body if isinstance(node, ast.ClassDef)}
     found = {}
     for one in reversed(kind.__mro__[:-1]):
-        for item in declared[one.__name__].body:
+        lines = inspect.getsource(one).splitlines()
+        (declared,) = ast.parse("\n".join(lines)).body
+        assert isinstance(declared, ast.ClassDef)
+        for item in declared.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 comment = re.search(r"  # (.*)$", lines[(item.end_lineno or 1) - 1])
                 found[item.target.id] = comment[1] if comment else ""

@@ -1,0 +1,89 @@
+"""Networks, as a space names them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from trainer.settings.declare import BELOW_ONE, Range, number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastNet:
+    """The net of the speed records on CIFAR-10: whitened first layer, three blocks, 2 M parameters."""
+
+    width: float = number(1.0, Range(0.1, 8))  # times 64, 256, 256 channels
+    depth: int = number(2, Range(1, 4))  # filter layers a block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet9:
+    """A ResNet of 8 filter layers, known from the DAWNBench entries."""
+
+    width: int = number(64, Range(4, 512))  # channels of the first layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet18:
+    """ResNet-18 with the 3 x 3 stem for small images."""
+
+    width: int = number(64, Range(4, 512))  # channels of the first stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvNext:
+    """timm's ConvNeXt with a stem for small images."""
+
+    size: Literal["atto", "femto", "pico", "nano", "tiny"] = "atto"
+    patch: int = number(2, Range(1, 16))  # pixels; stride of the stem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vit:
+    """timm's vision transformer with patches for small images."""
+
+    dim: int = number(192, Range(16, 1024))  # a multiple of 64: that many heads of 64 each
+    depth: int = number(6, Range(1, 24))
+    patch: int = number(4, Range(1, 32))  # pixels
+    drop_path: float = number(0.0, BELOW_ONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A network by the name that its library gives it."""
+
+    name: str = "resnet18"  # as the library lists it
+    pretrained: bool = False  # with its published weights, a new head on them
+    weights: str = ""  # file:PATH of those weights; empty: downloaded
+    dropout: float = number(0.0, BELOW_ONE)  # where the network has such layers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timm(Published):
+    """Any network of timm, by its name in timm.list_models()."""
+
+    drop_path: float = number(0.0, BELOW_ONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchVision(Published):
+    """Any classification network of torchvision, by its name in torchvision.models.list_models()."""
+
+
+Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
+MODELS: Mapping[str, type[Model]] = MappingProxyType(
+    {
+        "fastnet": FastNet,
+        "resnet9": ResNet9,
+        "resnet18": ResNet18,
+        "convnext": ConvNext,
+        "vit": Vit,
+        "timm": Timm,
+        "torchvision": TorchVision,
+    }
+)
+
+
+def is_pretrained(model: Model) -> bool:
+    """Say whether a model begins with weights that were learnt elsewhere."""
+    return isinstance(model, Published) and (model.pretrained or bool(model.weights))

@@ -1,0 +1,61 @@
+"""What every job has beside its network, optimizer, schedule, loss and augmentations."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.settings.declare import BELOW_ONE, FRACTION, NOT_NEGATIVE, Range, number
+
+# By how many training images: https://cs231n.github.io/transfer-learning/ gives the rule, the numbers are ours.
+FEW_IMAGES = 1_000  # below which the head alone is trained
+MANY_IMAGES = 10_000  # from which on everything is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What is trained of a network with learnt weights; of no effect on one that begins from scratch."""
+
+    train: Literal["auto", "head", "blocks", "all"] = "auto"  # auto: by the number of training images
+    blocks: int = number(2, Range(1, 1000))  # the last ones, beside the head, where blocks are trained
+    layer_decay: float = number(1.0, Range(0, 1, low_open=True))  # rate of a block, times that of the one after it
+    head_lr: float = number(1.0, Range(0, 1000, low_open=True))  # rate of the head, times the job's
+    freeze_norms: bool = False  # batch norms keep the averages that they have learnt
+    cache_features: bool = True  # what never changes before the head is worked out once for all jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How long and in what portions."""
+
+    epochs: float = number(10.0, Range(0, 10_000, low_open=True))  # at which the schedule ends; may be fractional
+    batch_size: int = number(128, Range(1, 65_536))  # images a step
+    label_smoothing: float = number(0.0, BELOW_ONE)
+    balance: float = number(0.0, FRACTION)  # of sampling: 0 shows each image once an epoch, 1 all classes as often
+    grad_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of the gradient; 0 leaves it alone
+    ema: float = number(0.0, BELOW_ONE)  # decay a step of the averaged weights that are scored; 0 scores the weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """How images are shown when a network is scored, on validation and on test, and when it is used."""
+
+    tta: Literal["none", "flip", "flip_shift"] = "none"  # mean logits over 1, 2 or 6 views; costs so many times as much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """How the arithmetic is done; part of the job because sums in another order round differently."""
+
+    device: str = "cpu"  # as torch names it: cpu, cuda, cuda:1, mps
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of autocast; weights stay float32
+    channels_last: bool = True
+    micro_batch: int = number(65_536, Range(1, 65_536))  # images a forward pass; gradients add up to a batch
+    threads: int = number(1, Range(1, 4096))  # of the processor, on CPU
+
+
+def what_is_trained(settings: Transfer, num_train: int) -> str:
+    """Return what of a network with learnt weights is trained: the user's word, or the rule for so many images."""
+    if settings.train != "auto":
+        return settings.train
+    if num_train < FEW_IMAGES:
+        return "head"
+    return "blocks" if num_train < MANY_IMAGES else "all"
