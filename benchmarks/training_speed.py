@@ -11,7 +11,6 @@ more than one pair of the wide network in the same time.
 
 import argparse
 import statistics
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +18,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from autoclf.options import user_cache
-from benchmarks.tutorial_loop import BATCH, accuracy, train_epochs
-from search.executors.local import LocalExecutor
-from search.plan import num_cores, run_alone
+from benchmarks.jobs import our_rate, planned
+from benchmarks.tutorial_loop import BATCH, Pictures, accuracy, train_epochs
+from search.plan import num_cores
 from trainer.batches import Images, load_images
-from trainer.checkpoints import load_checkpoint
 from trainer.config import JobConfig, job_config
 from trainer.data import DataSet, open_split, prepare
 from trainer.devices import DTYPES, fastest_precision, matmul_rate
-from trainer.loop import Scored, steps_in_epoch, train
+from trainer.loop import Scored, train
 from trainer.models import build_model
-from trainer.orders import MeasureOrder, TrainOrder
-from trainer.results import Measured, Reached
 from trainer.state import begin
 
 SEEDS = (0, 1, 2)
@@ -54,16 +50,16 @@ def main() -> None:
     precision = fastest_precision(torch.device("cpu"))
     attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE, repeats=4)
     print(f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable")
-    fastnet, resnet = (_planned(_config(name, data_set), data_set) for name in ("fastnet", "resnet18"))
-    _print_share("fastnet", _our_rate(fastnet, data_set, options.steps), fastnet, data_set, attainable)
+    fastnet, resnet = (planned(_config(name, data_set), data_set) for name in ("fastnet", "resnet18"))
+    _print_share("fastnet", our_rate(fastnet, data_set, options.steps), fastnet, data_set, attainable)
     ours, tutorial = 0.0, 0.0
     for _ in range(ROUNDS):
-        ours = max(ours, _our_rate(resnet, data_set, options.steps))
+        ours = max(ours, our_rate(resnet, data_set, options.steps))
         tutorial = max(tutorial, _tutorial_rate(data_set, images, options.steps))
     _print_share("resnet18", ours, resnet, data_set, attainable)
     print(f"resnet18 in the tutorials' loop: {tutorial:.1f} images/s; ours is {ours / tutorial:.2f} times as fast")
     if options.compare_accuracy:
-        _compare_accuracy(_planned(_config("resnet18", data_set, width=NARROW), data_set), data_set, images)
+        _compare_accuracy(planned(_config("resnet18", data_set, width=NARROW), data_set), data_set, images)
 
 
 def _print_share(name: str, rate: float, config: JobConfig, data_set: DataSet, attainable: float) -> None:
@@ -89,40 +85,11 @@ def _config(model: str, data_set: DataSet, **settings: int) -> JobConfig:
     )
 
 
-def _planned(config: JobConfig, data_set: DataSet) -> JobConfig:
-    """Return the job as a search would run it on this machine."""
-    order = MeasureOrder(
-        configs=(config,), data_root=data_set.root, device="cpu", num_cores=num_cores(), threads=num_cores()
-    )
-    found = run_alone(LocalExecutor(1), order)
-    assert isinstance(found, Measured), found
-    (portion,) = found.micro_batches.values()
-    runtime = replace(
-        config.runtime,
-        precision=found.precision,  # type: ignore[arg-type]
-        channels_last=found.channels_last,
-        micro_batch=portion,
-    )
-    return replace(config, runtime=runtime)
-
-
-def _our_rate(config: JobConfig, data_set: DataSet, steps: int) -> float:
-    """Return the rate of training steps, augmentation included, of a job in a worker process."""
-    until = steps / steps_in_epoch(config, data_set.num_train)
-    with tempfile.TemporaryDirectory() as place:
-        order = TrainOrder(config=config, data_root=data_set.root, directory=Path(place), until=until)
-        last = run_alone(LocalExecutor(1), order)
-        assert isinstance(last, Reached), last
-        left = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=torch.device("cpu"))
-    assert left is not None
-    return float(left["history"][-1]["images_per_second"])
-
-
 def _tutorial_rate(data_set: DataSet, images: Images, steps: int) -> float:
     """Return the best rate of an epoch of a few batches, loader and transforms included, the first left out."""
     settings = _config("resnet18", data_set).model
     model = build_model(settings, image_shape=data_set.image_shape, num_classes=10, seed=0)
-    seconds = list(train_epochs(model, _first(images, BATCH * steps), epochs=3, lr=0.1))
+    seconds = list(train_epochs(model, Pictures(_first(images, BATCH * steps), is_training=True), epochs=3, lr=0.1))
     return BATCH * steps / min(seconds[1:])
 
 
@@ -164,7 +131,7 @@ def _our_accuracy(config: JobConfig, data_set: DataSet, images: Images, val: Ima
 def _tutorial_accuracy(config: JobConfig, data_set: DataSet, images: Images, val: Images) -> float:
     torch.manual_seed(config.seed)
     model = build_model(config.model, image_shape=data_set.image_shape, num_classes=10, seed=config.seed)
-    for _ in train_epochs(model, images, epochs=FEW_EPOCHS, lr=config.optimizer.lr):
+    for _ in train_epochs(model, Pictures(images, is_training=True), epochs=FEW_EPOCHS, lr=config.optimizer.lr):
         pass
     return accuracy(model, val)
 

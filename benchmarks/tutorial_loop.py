@@ -37,17 +37,20 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return self._transform(picture), int(self._images.labels[index])
 
 
-def train_epochs(model: nn.Module, images: Images, *, epochs: int, lr: float) -> Iterator[float]:
-    """Train by SGD with Nesterov momentum on a cosine schedule; yield the seconds of each epoch."""
+def train_epochs(
+    model: nn.Module, pictures: Dataset[tuple[Tensor, int]], *, epochs: int, lr: float, batch: int = BATCH
+) -> Iterator[float]:
+    """Train by SGD with Nesterov momentum on a one-cycle schedule; yield the seconds of each epoch."""
     loader = DataLoader(
-        Pictures(images, is_training=True),
-        batch_size=BATCH,
+        pictures,
+        batch_size=batch,
         shuffle=True,
         num_workers=LOADER_WORKERS,
         drop_last=True,
         persistent_workers=True,
     )
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         lr,

@@ -14,6 +14,11 @@ RESERVED = {
 }
 
 
+WATCHED = {  # what a job goes by where its space does not say, by the objective that its trial is judged by
+    "val/loss": "loss",
+    "val/balanced_accuracy": "balanced_accuracy",
+    "val/f1_macro": "f1_macro",
+}
 WHAT_IS_TRAINED = ("model", "model.name", "transfer.train")
 DROPS = ("model.dropout", "model.drop_path")
 
@@ -39,7 +44,8 @@ def build_job(
         ConfigError: If the settings do not make a job.
     """
     fixed: dict[str, Value] = {"data": data, "seed": seed, "training.epochs": space.budget.epochs}
-    return job_config({**runtime, **space.settings(drawn), **fixed})
+    watch: dict[str, Value] = {"training.watch": WATCHED.get(space.objective.metric, "accuracy")}
+    return job_config({**runtime, **watch, **space.settings(drawn), **fixed})
 
 
 def check_space(space: SearchSpace) -> None:

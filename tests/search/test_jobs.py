@@ -51,7 +51,7 @@ def test_every_unknown_setting_is_told_at_once() -> None:
 
 def test_a_variant_that_does_not_exist_is_answered_with_the_nearest() -> None:
     assert _faults("  optimizer: {choice: [sgd, muonn]}") == [
-        "my.yaml: No optimizer is called 'muonn'. Did you mean 'muon'? Known: sgd, adam, adamw, muon, lion."
+        "my.yaml: No optimizer is called 'muonn'. Did you mean 'muon'? Known: sgd, adam, adamw, muon, lion, timm."
     ]
 
 
@@ -107,6 +107,22 @@ def test_whatever_a_preset_draws_makes_a_job(seed: int, preset: str) -> None:
     assert flat(job).items() >= space.settings(drawn).items()
     assert (job.data, job.seed, job.training.epochs) == ("abc", seed, space.budget.epochs)
     assert job.runtime.threads == 2
+
+
+@pytest.mark.parametrize(
+    ("objective", "said", "watched"),
+    [
+        ("val/accuracy", "", "accuracy"),
+        ("val/top5_accuracy", "", "accuracy"),
+        ("val/loss", "", "loss"),
+        ("val/f1_macro", "", "f1_macro"),
+        ("val/loss", "  training.watch: accuracy", "accuracy"),
+    ],
+)
+def test_a_job_goes_by_the_objective_unless_the_space_says_otherwise(objective: str, said: str, watched: str) -> None:
+    space = _space(f"  optimizer.lr: 0.1\n{said}", rest=f"objective: {objective}")
+
+    assert build_job(space, {}, data="", seed=0, runtime={}).training.watch == watched
 
 
 def test_what_a_space_fixes_wins_over_the_machine() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import StudyError
-from search.jobs import build_job, check_space
+from search.jobs import WATCHED, build_job, check_space
 from search.single import Single, changed, from_file, from_space, from_trial, space_text, study_name, without_runtime
 from spaces import DataSpec, Objective, SearchSpace, SpaceError, load_space, parse_space, preset_names
 from trainer.config import flat, job_config
@@ -64,7 +64,8 @@ def test_the_space_of_one_job_draws_that_job_and_no_other(name: str) -> None:
     assert space.num_configurations() == 1
     drawn = {param.name: param.domain.options[0] for param in space.params}  # type: ignore[union-attr]
     job = build_job(space, drawn, data="", seed=0, runtime={})
-    assert flat(job) == flat(job_config(single.settings))
+    watch = {"training.watch": WATCHED.get(single.objective.metric, "accuracy")}
+    assert flat(job) == flat(job_config(watch | dict(single.settings)))
     assert (space.data, space.objective) == (single.data, single.objective)
 
 
