@@ -169,8 +169,12 @@ def _trial_line(board: Board, notice: Notice, trial: Trial) -> str:
             return f"{run_name(trial)}: {notice.kind} at epoch {trial.epoch:g}. {board.counts()}"
         case "failed":
             return f"{run_name(trial)}: failed ({trial.reason}): {trial.message.splitlines()[0]}"
+        case "halved":
+            portion = notice.values["portion"]
+            return f"{run_name(trial)}: memory ran out; goes on with portions of {portion:,} images"
         case "died":
-            return f"{run_name(trial)}: its worker died ({notice.values['code']})"
+            why = "hung and was killed" if notice.values["has_hung"] else f"died ({notice.values['code']})"
+            return f"{run_name(trial)}: its worker {why}"
         case _:
             return ""
 

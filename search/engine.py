@@ -17,7 +17,7 @@ from search.trials import State
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
 from trainer.orders import TrainOrder
-from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, StepResult, Stopped, to_record
+from trainer.results import EpochResult, Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
 
 TICK_SECONDS = 0.25
 DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
@@ -116,7 +116,7 @@ class Engine:
                 self._busy.discard(event.job)
                 self._stopping.discard(event.job)
                 if self.book.trials[event.job].state is State.RUNNING:
-                    self._bury(event.job, event.what.code)
+                    self._bury(event.job, event.what)
             elif isinstance(event.what, StepResult):
                 values = {"epoch": event.what.epoch, "images_per_second": event.what.images_per_second}
                 self._tell("progress", event.job, **values)
@@ -132,11 +132,19 @@ class Engine:
             )
             self._stop([number])
         after = self.book.record(number, to_record(event))
+        self._follow(number, event, is_new=after.results != before.results)
+
+    def _follow(self, number: int, event: JobEvent, *, is_new: bool) -> None:
+        """Do what follows from an event that is written down."""
         match event:
             case Started():
                 self._tell("started", number, epoch=event.epoch, pid=event.pid, ready_seconds=event.ready_seconds)
-            case EpochResult() if after.results != before.results:  # not one that the checkpoint sent again
+            case EpochResult() if is_new:  # not one that the checkpoint sent again
                 self._tell("epoch", number, **event.metrics())
+            case Halved():
+                self._tell("halved", number, portion=event.portion)
+            case Reached(is_final=True):
+                self._end(number, State.COMPLETE, reason="stalled")
             case Reached() if event.epoch >= self.book.space.budget.epochs:
                 self._end(number, State.COMPLETE)
             case Reached() | Stopped():
@@ -144,12 +152,15 @@ class Engine:
             case Failed():
                 self._end(number, State.FAILED, reason=event.reason, message=event.message)
 
-    def _bury(self, number: int, code: int) -> None:
-        """Note a worker's death; go on from the checkpoint once if it was killed from outside."""
+    def _bury(self, number: int, gone: Gone) -> None:
+        """Note a worker's death; go on from the checkpoint once if it hung or was killed from outside."""
+        code = gone.code
         trial = self.book.record(number, trials.died(code, at=time.time()))
-        self._tell("died", number, code=code)
+        self._tell("died", number, code=code, has_hung=gone.has_hung)
         if code not in FROM_OUTSIDE:
             self._end(number, State.FAILED, reason=f"crashed({code})", message="The worker crashed.")
+        elif trial.deaths >= MAX_DEATHS and gone.has_hung:
+            self._end(number, State.FAILED, reason="timeout", message="Two workers in a row hung.")
         elif trial.deaths >= MAX_DEATHS:
             message = "The worker was killed twice. The system does that when memory runs out."
             self._end(number, State.FAILED, reason=f"killed({code})", message=message)

@@ -168,7 +168,7 @@ def _after(trial: Trial, event: JobEvent) -> Trial:
                 trial,
                 state=State.PAUSED,
                 epoch=event.epoch,
-                reached=(*trial.reached, event.epoch),
+                reached=(*trial.reached, trial.target if event.is_final else event.epoch),
                 num_parameters=event.num_parameters,
             )
         case Stopped():

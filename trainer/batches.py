@@ -5,7 +5,9 @@ Shapes: N images, H W pixels, C channels, V views, D features, K classes.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +39,9 @@ class Examples(ABC):
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return examples by their numbers, with their labels, on the device; images are not yet normalised."""
 
+    def announce(self, indices: Tensor) -> None:  # noqa: B027  -- most have nothing to wait for
+        """Hear which examples are taken next; whoever can fetches them meanwhile."""
+
     @abstractmethod
     def normalise(self, examples: Tensor) -> Tensor:
         """Return taken examples as the network gets them."""
@@ -48,8 +53,11 @@ class Examples(ABC):
     def portions(self, size: int, numbers: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield normalised examples and labels, at most `size` at once: those of `numbers`, or all in order."""
         wanted = torch.arange(len(self)) if numbers is None else numbers
-        for start in range(0, len(wanted), size):
-            examples, labels = self.take(wanted[start : start + size])
+        parts = torch.split(wanted, size) if len(wanted) else ()
+        for indices, following in zip_longest(parts, parts[1:]):
+            if following is not None:
+                self.announce(following)
+            examples, labels = self.take(indices)
             yield self.normalise(examples), labels
 
 
@@ -83,6 +91,29 @@ class Images(Examples):
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed(Images):
+    """Pixels too many for the device: the next batch is read from the disk and pinned while the device computes."""
+
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    ahead: dict[bytes, "Future[Tensor]"] = field(default_factory=dict)  # batches under way, by their numbers
+
+    def announce(self, indices: Tensor) -> None:
+        """Begin to fetch images."""
+        self.ahead[_key(indices)] = self.pool.submit(self._fetch, indices)
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images (N, C, H, W) in [0, 1], channels last in memory, with their labels, on the device."""
+        under_way = self.ahead.pop(_key(indices), None)
+        pixels = self._fetch(indices) if under_way is None else under_way.result()
+        on_device = pixels.to(self.device, non_blocking=True)
+        return on_device.permute(0, 3, 1, 2).float() / 255, _chosen(self.labels, indices, self.device)
+
+    def _fetch(self, indices: Tensor) -> Tensor:
+        pixels = self.pixels[indices]  # from the memory map: it is here that the disk is waited for
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+
+@dataclass(frozen=True, slots=True)
 class Features(Examples):
     """What the frozen part of a network gives its last layer for each image, in each of V views."""
 
@@ -111,12 +142,16 @@ class Features(Examples):
         return found.mean(dim=1)
 
 
+def _key(indices: Tensor) -> bytes:
+    return indices.numpy().tobytes()
+
+
 def _chosen(tensor: Tensor, indices: Tensor, device: torch.device) -> Tensor:
     return tensor[indices.to(tensor.device)].to(device, non_blocking=True)
 
 
 def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
-    """Wrap a split; its pixels stay memory-mapped on a processor and move to an accelerator if they fit.
+    """Wrap a split; its pixels stay memory-mapped on a processor, and move to an accelerator if they fit, else stream.
 
     Args:
         split: Of a prepared data set.
@@ -128,7 +163,8 @@ def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
         pixels, labels = pixels.to(device), labels.to(device)
     mean = torch.tensor(moments.mean, device=device).view(-1, 1, 1)
     std = torch.tensor(moments.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
-    return Images(pixels, labels, mean, std)
+    kind = Streamed if device.type == "cuda" and not pixels.is_cuda else Images
+    return kind(pixels, labels, mean, std)
 
 
 def load_splits(data_set: DataSet, moments: Moments, device: torch.device) -> tuple[Images, Images]:

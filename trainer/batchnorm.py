@@ -40,6 +40,12 @@ def batch_norms_of(model: nn.Module, *, portions: int, are_blank: bool = True) -
     )
 
 
+def in_halves(norms: BatchNorms) -> BatchNorms:
+    """Return what weighs portions so that two of them together count as much as one did."""
+    layers = ((layer, 1 - math.sqrt(1 - momentum)) for layer, momentum in norms.layers)
+    return BatchNorms(tuple(layers), are_blank=norms.are_blank)
+
+
 def portions_of(batch_size: int, micro_batch: int) -> int:
     """Return in how many portions a batch goes through the model."""
     return math.ceil(batch_size / micro_batch)

@@ -57,6 +57,8 @@ def has_fixed_features(config: JobConfig, *, num_train: int) -> bool:
         and config.transfer.cache_features
         and what_is_trained(config.transfer, num_train) == "head"
         and flips_at_most(config.augment)
+        and config.training.start_size == 1.0
+        and config.runtime.processes == 1
         and config.scoring.tta != "flip_shift"
         and not model.dropout
         and not (isinstance(model, Timm) and model.drop_path)

@@ -30,13 +30,16 @@ from trainer.evaluate import images_to_score, score
 from trainer.features import has_fixed_features, on_features
 from trainer.files import replacing, write_bytes
 from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
-from trainer.loop import Scored, predict_split, steps_in_epoch, train
+from trainer.launch import launch
+from trainer.lengths import portion_size, steps_in_epoch
+from trainer.loop import Scored, is_over, predict_split, train
 from trainer.measure import measure
 from trainer.metrics import estimates
 from trainer.models import input_moments
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
-from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, Tested
+from trainer.results import EpochResult, Failed, Halved, JobEvent, Reached, Started, Stopped, Tested
 from trainer.state import TrainState, begin, restore, scored_model, to_checkpoint
+from trainer.team import ALONE, Team
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_STEP_EVENTS = 0.5
@@ -56,18 +59,23 @@ class _Run:
     saved_step: int = -1
 
 
-def carry_out(order: Order, *, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
+def carry_out(
+    order: Order, *, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool], team: Team = ALONE
+) -> None:
     """Carry out an order; every outcome is an event, and the last one says how it ended.
 
     Args:
         order: What to do.
         emit: Gets the events in order.
         should_stop: Asked after each training step; True leaves a checkpoint and ends the job.
+        team: The processes that carry it out together, this one among them.
     """
     try:
         match order:
+            case TrainOrder() if order.config.runtime.processes > team.size:
+                launch(order, emit=emit, should_stop=should_stop)
             case TrainOrder():
-                _train(order, emit, should_stop)
+                _train(order, team, emit, should_stop)
             case TestOrder():
                 emit(_test(order))
             case MeasureOrder():
@@ -78,10 +86,10 @@ def carry_out(order: Order, *, emit: Callable[[JobEvent], None], should_stop: Ca
         emit(_failure(error))
 
 
-def _train(order: TrainOrder, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
+def _train(order: TrainOrder, team: Team, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
     """Train; results that the checkpoint already holds are sent again first, as the driver may have lost them."""
     order.directory.mkdir(parents=True, exist_ok=True)
-    run = _prepare(order)
+    run = _prepare(order, team)
     now = time.time()
     emit(Started(epoch=_epoch_of(run), pid=os.getpid(), at=now, ready_seconds=now - order.born_at))
     for result in run.history:
@@ -119,15 +127,15 @@ def _load_data(order: TrainOrder | TestOrder) -> DataSet:
     return data_set
 
 
-def _prepare(order: TrainOrder) -> _Run:
+def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     """Open the data, build the model, and go back to the checkpoint if there is a sound one."""
     config = order.config
     torch.set_num_threads(config.runtime.threads)
-    device = resolve_device(config.runtime.device)
+    device = team.device(resolve_device(config.runtime.device))
     data_set = _load_data(order)
     splits = load_splits(data_set, input_moments(config.model, data_set), device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
-    state = begin(config, data_set, splits[0], is_new=content is None)
+    state = begin(config, data_set, splits[0], is_new=content is None, team=team)
     history: list[EpochResult] = []
     if content is not None:
         restore(state, content)
@@ -140,7 +148,7 @@ def _prepare(order: TrainOrder) -> _Run:
 
 def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> Reached | Stopped:
     """Train to the ordered epoch or until asked to stop; save where it matters."""
-    shown_at = 0.0
+    shown_at, halvings = 0.0, run.state.halvings
     for result in train(
         run.state,
         run.order.config,
@@ -157,7 +165,10 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
         elif time.monotonic() - shown_at > SECONDS_BETWEEN_STEP_EVENTS:
             shown_at = time.monotonic()
             emit(result)
-        if should_stop():
+        if run.state.halvings > halvings:
+            halvings = run.state.halvings
+            emit(Halved(portion=portion_size(run.order.config, halvings), at=time.time()))
+        if run.state.team.agrees(should_stop(), run.val_images.device):
             _save(run)
             return Stopped(epoch=_epoch_of(run), at=time.time())
     return _arrive(run)
@@ -171,11 +182,14 @@ def _arrive(run: _Run) -> Reached:
     else:  # the checkpoint was there already
         numbers = images_to_score(run.val_images.labels, num_train=len(run.train_images), epoch=run.history[-1].epoch)
         logits = predict_split(run.state, run.order.config, run.val_images, numbers)
-    labels = run.val_images.labels[numbers]
-    save_predictions(run.order.directory / PREDICTIONS, logits=logits.cpu().numpy(), labels=labels.cpu().numpy())
-    save_weights(run.order.directory / WEIGHTS, scored_model(run.state))
+    if run.state.team.leads:
+        labels = run.val_images.labels[numbers]
+        save_predictions(run.order.directory / PREDICTIONS, logits=logits.cpu().numpy(), labels=labels.cpu().numpy())
+        save_weights(run.order.directory / WEIGHTS, scored_model(run.state))
+    has_ended = is_over(run.state, run.order.config)
     return Reached(
-        epoch=run.order.until,
+        epoch=_epoch_of(run) if has_ended else run.order.until,
+        is_final=has_ended,
         at=time.time(),
         num_parameters=sum(p.numel() for p in run.state.model.parameters()),
         predictions=PREDICTIONS,
@@ -195,7 +209,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def _save(run: _Run) -> None:
-    if run.saved_step == run.state.step:
+    if run.saved_step == run.state.step or not run.state.team.leads:
         return
     content = to_checkpoint(run.state) | {
         "fingerprint": run.order.config.fingerprint,

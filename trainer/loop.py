@@ -7,24 +7,24 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
 
-from trainer.augment import augment_images, draw_flips, mix, soft_targets
 from trainer.batches import Examples, Features, batch_indices
-from trainer.batchnorm import portions_of
 from trainer.config import JobConfig
 from trainer.crashpoints import crash_point
 from trainer.devices import DTYPES
 from trainer.errors import Diverged
 from trainer.evaluate import images_to_score, predict, score
+from trainer.lengths import portion_size, steps_in_epoch, steps_until
 from trainer.optimizers import groups_of
-from trainer.results import EpochResult, StepResult
-from trainer.schedules import rate
-from trainer.seeds import derive, generator, seed_layers
-from trainer.state import TrainState, new_stretch, scored_model
+from trainer.results import EpochResult, Evaluation, StepResult
+from trainer.state import TrainState, keep_best, latest_model, new_stretch, scored_model
+from trainer.step import take_step
 from trainer.views import with_views
+from trainer.watching import has_stalled, watched
 
 EVALUATION_PORTION = 500  # images a forward pass, at most; larger ones fall out of a processor's cache
 CHECKS_APART = 20  # steps between looks at the loss on an accelerator, each of which waits for it
@@ -39,24 +39,15 @@ class Scored:
     logits: Tensor  # (N, K), float32, in that order
 
 
-def steps_in_epoch(config: JobConfig, num_images: int) -> int:
-    """Return the optimizer steps of one epoch."""
-    return num_images // min(config.training.batch_size, num_images)
-
-
-def steps_until(config: JobConfig, num_images: int, epoch: float) -> int:
-    """Return the optimizer steps of the first `epoch` epochs, at least one."""
-    return max(1, round(epoch * steps_in_epoch(config, num_images)))
-
-
 def train(
     state: TrainState, config: JobConfig, *, train_images: Examples, val_images: Examples, until: float
 ) -> Iterator[StepResult | Scored]:
     """Advance `state` to the epoch `until`; a `StepResult` comes after each step but the last of a stretch.
 
-    A `Scored` comes at each whole epoch and at `until`; within the first epoch it may be one of a part of the
-    validation split (`images_to_score`). Between any two of them the state may be saved, and
-    another process that loads it goes on with the same result, bit for bit on a processor.
+    A `Scored` comes at each whole epoch and at the last step, that one of the weights that are kept; within the first
+    epoch it may be one of a part of the validation split (`images_to_score`). Between any two of them the state may be
+    saved, and another process that loads it goes on with the same result, bit for bit on a processor. Training ends
+    before `until` where the job has patience and its scores have stalled (`is_over`).
 
     Args:
         state: Changed in place.
@@ -70,7 +61,7 @@ def train(
     """
     steps = steps_in_epoch(config, len(train_images))
     last = steps_until(config, len(train_images), until)
-    while state.step < last:
+    while state.step < last and not is_over(state, config):
         epoch, position = divmod(state.step, steps)
         order = batch_indices(
             train_images.labels,
@@ -79,13 +70,21 @@ def train(
             seed=config.seed,
             epoch=epoch,
         )
-        for indices in order[position : position + last - state.step]:
+        batches = order[position : position + last - state.step]
+        for indices, following in zip_longest(batches, batches[1:]):
+            if following is not None:
+                train_images.announce(following)
             _timed_step(state, config, train_images, indices)
             crash_point("mid_epoch")
             if state.step < last and state.step % steps:
                 yield _progress(state, steps)
         epoch_done = until if state.step == last else state.step / steps
-        yield _finish_stretch(state, config, val_images, len(train_images), epoch=epoch_done)
+        yield _finish_stretch(state, config, val_images, len(train_images), epoch=epoch_done, until=until)
+
+
+def is_over(state: TrainState, config: JobConfig) -> bool:
+    """Say whether there is nothing more to train, whatever epoch is ordered."""
+    return has_stalled(state.scores, config.training.patience)
 
 
 def _timed_step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> None:
@@ -103,86 +102,6 @@ def _progress(state: TrainState, steps: int) -> StepResult:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """One batch, ready for the model."""
-
-    inputs: Tensor  # (N, C, H, W) images, augmented and normalised, or (N, D) features
-    targets: Tensor  # (N, K), rows sum to 1
-    labels: Tensor  # (N,)
-
-    def portions(self, size: int) -> Iterator["_Batch"]:
-        starts = range(0, len(self.labels), size)
-        parts = (slice(start, start + size) for start in starts)
-        return (_Batch(self.inputs[p], self.targets[p], self.labels[p]) for p in parts)
-
-
-def take_step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> Tensor:
-    """Take one optimizer step; return the mean loss of its images, detached."""
-    progress = (state.step + 0.5) / steps_until(config, len(images), config.training.epochs)
-    _set_rates(state, config, progress)
-    batch = _batch(config, images, indices, state)
-    loss = torch.zeros((), device=images.device)
-    with torch.random.fork_rng([loss.device] if loss.device.type == "cuda" else []):
-        seed_layers(loss.device, derive(config.seed, "layers", state.step))  # that draw, such as dropped paths
-        portions = portions_of(len(indices), config.runtime.micro_batch)
-        for number, portion in enumerate(batch.portions(config.runtime.micro_batch)):
-            state.norms.count(state.step * portions + number)
-            loss += _backward(state, config, images, portion, len(indices))
-    _update(state, config)
-    state.step += 1
-    state.stretch.loss += loss * len(indices)
-    return loss
-
-
-def _batch(config: JobConfig, images: Examples, indices: Tensor, state: TrainState) -> _Batch:
-    taken, labels = images.take(indices)
-    targets = soft_targets(labels, state.num_classes, config.training.label_smoothing)
-    epoch = state.step // steps_in_epoch(config, len(images))
-    rng = generator(images.device, config.seed, "augment", state.step)
-    if isinstance(images, Features):
-        flipped = draw_flips(config.augment, rng=rng, epoch=epoch, indices=indices.to(images.device))
-        return _Batch(images.view(taken, flipped), targets, labels)
-    pixels = augment_images(taken, config.augment, rng=rng, epoch=epoch, indices=indices.to(images.device))
-    pixels, targets = mix(pixels, targets, config.augment, rng=rng)
-    layout = torch.channels_last if config.runtime.channels_last else torch.contiguous_format
-    return _Batch(images.normalise(pixels).contiguous(memory_format=layout), targets, labels)
-
-
-def _backward(state: TrainState, config: JobConfig, images: Examples, portion: _Batch, batch_size: int) -> Tensor:
-    """Add the gradient of one portion of a batch; return its share of the batch's mean loss."""
-    precision = DTYPES[config.runtime.precision]
-    with torch.autocast(images.device.type, precision, enabled=precision is not torch.float32):
-        logits = images.logits(state.model, portion.inputs)
-    loss = state.criterion(logits.float(), portion.targets) / batch_size
-    scaled: Tensor = state.scaler.scale(loss)
-    scaled.backward()  # type: ignore[no-untyped-call]
-    state.stretch.correct += (logits.argmax(1) == portion.labels).sum()
-    return loss.detach()
-
-
-def _set_rates(state: TrainState, config: JobConfig, progress: float) -> None:
-    share = rate(config.schedule, min(1.0, progress))
-    for group in groups_of(state.optimizers):
-        group["lr"] = group["initial_lr"] * share
-
-
-def _update(state: TrainState, config: JobConfig) -> None:
-    """Clip, step, average; the gradients are gone afterwards."""
-    parameters = [p for group in groups_of(state.optimizers) for p in group["params"] if p.grad is not None]
-    for optimizer in state.optimizers:
-        state.scaler.unscale_(optimizer)
-    if config.training.grad_clip:
-        nn.utils.clip_grad_norm_(parameters, config.training.grad_clip)
-    for optimizer in state.optimizers:
-        state.scaler.step(optimizer)
-    state.scaler.update()
-    for parameter in parameters:
-        parameter.grad = None
-    if state.averaged is not None:
-        state.averaged.update(state.model, step=state.step)
-
-
 def _guard(loss: Tensor, state: TrainState, steps: int) -> None:
     """Stop a job whose loss is no number any more."""
     is_looked_at = loss.device.type == "cpu" or not state.step % CHECKS_APART or not state.step % steps
@@ -195,15 +114,14 @@ def _guard(loss: Tensor, state: TrainState, steps: int) -> None:
 
 
 def _finish_stretch(
-    state: TrainState, config: JobConfig, val_images: Examples, num_train: int, *, epoch: float
+    state: TrainState, config: JobConfig, val_images: Examples, num_train: int, *, epoch: float, until: float
 ) -> Scored:
     """Score the model, put the sums of the stretch into one result, and begin a new stretch."""
     begin = time.perf_counter()
-    numbers = images_to_score(val_images.labels, num_train=num_train, epoch=epoch)
-    logits = predict_split(state, config, val_images, numbers)
-    val = score(logits, val_images.labels[numbers])
-    if not math.isfinite(val.loss):
-        raise Diverged(f"The validation loss became {val.loss} at epoch {epoch:g}.")
+    scored = _score_latest(state, config, val_images, num_train, epoch=epoch)
+    if epoch == until or is_over(state, config):
+        scored = _of_kept(state, scored, val_images)
+    numbers, logits, val = scored
     stretch = state.stretch
     state.stretch = new_stretch(val_images.device)
     result = EpochResult(
@@ -226,20 +144,60 @@ def _finish_stretch(
     return Scored(result, numbers, logits)
 
 
-def predict_split(state: TrainState, config: JobConfig, images: Examples, numbers: Tensor | None = None) -> Tensor:
-    """Return the logits of the weights that are scored: the averaged ones where there are such.
+def _score_latest(
+    state: TrainState, config: JobConfig, val_images: Examples, num_train: int, *, epoch: float
+) -> tuple[Tensor, Tensor, Evaluation]:
+    """Score the latest weights: the numbers of the images, their logits, the scores; note what later steps go by."""
+    numbers = images_to_score(val_images.labels, num_train=num_train, epoch=epoch)
+    model = latest_model(state)
+    logits = predict_split(state, config, val_images, numbers, model=model)
+    val = score(logits, val_images.labels[numbers])
+    if not math.isfinite(val.loss):
+        raise Diverged(f"The validation loss became {val.loss} at epoch {epoch:g}.")
+    if not state.step % steps_in_epoch(config, num_train):  # whatever epochs are ordered, these are the same
+        state.scores.append(watched(val, config.training.watch))
+        if config.training.keep == "best":
+            keep_best(state, state.scores[-1], logits)
+    return numbers, logits, val
+
+
+def _of_kept(
+    state: TrainState, latest: tuple[Tensor, Tensor, Evaluation], val_images: Examples
+) -> tuple[Tensor, Tensor, Evaluation]:
+    """Return what the kept weights have scored: the latest, or the best so far."""
+    if state.best is None:
+        return latest
+    everything = torch.arange(len(val_images))
+    return everything, state.best.logits, score(state.best.logits, val_images.labels)
+
+
+def predict_split(
+    state: TrainState,
+    config: JobConfig,
+    images: Examples,
+    numbers: Tensor | None = None,
+    *,
+    model: nn.Module | None = None,
+) -> Tensor:
+    """Return the logits of the weights that are scored in the end: averaged or best ones where there are such.
 
     Args:
         state: Left as it is.
         config: Of the job.
         images: The split.
         numbers: (N,) of the images wanted; None for all.
+        model: Another than that of those weights.
     """
-    portion = min(EVALUATION_PORTION, 2 * config.runtime.micro_batch)
-    if images.device.type != "cpu":
-        portion = config.runtime.micro_batch
+    size = portion_size(config, state.halvings) if state.halvings else config.runtime.micro_batch
+    portion = min(EVALUATION_PORTION, 2 * size) if images.device.type == "cpu" else size
     precision = DTYPES[config.runtime.precision]
-    model = scored_model(state)
+    model = model or scored_model(state)
     if not isinstance(images, Features):  # those have their views already
         model = with_views(model, config.scoring)
-    return predict(model, images, portion=portion, precision=precision, numbers=numbers)
+    wanted = torch.arange(len(images)) if numbers is None else numbers
+    state.team.level(model)
+    share = state.team.share(wanted)
+    if len(wanted) and not len(share):  # there are more processes than images
+        return state.team.gathered(torch.zeros(0, state.num_classes, device=images.device), len(wanted))
+    mine = predict(model, images, portion=portion, precision=precision, numbers=share)
+    return state.team.gathered(mine, len(wanted))

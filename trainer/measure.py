@@ -18,12 +18,12 @@ from trainer.data import DataSet, load_data_set
 from trainer.devices import fastest_precision, resolve_device
 from trainer.errors import is_out_of_memory
 from trainer.features import has_fixed_features, on_features
-from trainer.loop import take_step
 from trainer.models import input_moments
 from trainer.orders import MeasureOrder
 from trainer.results import FeaturesMade, Measured
 from trainer.settings import is_pretrained
 from trainer.state import begin
+from trainer.step import take_step
 
 PORTIONS = (64, 128, 250, 500, 1000, 2000)  # smaller ones give batch norm too little to go by
 WORTH_SIZE = 0.92  # share of the best rate at which the larger portion is taken, for its steadier statistics
@@ -69,8 +69,16 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
         micro_batches={name: min(found) for name, found in portions.items()},
         images_per_second={name: found[min(found)] for name, found in portions.items()},
         threads=threads,
-        workers=max(1, torch.cuda.device_count() if device.type == "cuda" else order.num_cores // threads),
+        workers=_workers(order, device, threads),
     )
+
+
+def _workers(order: MeasureOrder, device: torch.device, threads: int) -> int:
+    """Return how many jobs fill the machine; one that takes several GPUs is alone."""
+    processes = max(config.runtime.processes for config in order.configs)
+    if device.type == "cuda":
+        return torch.cuda.device_count() if processes == 1 else 1
+    return max(1, order.num_cores // (threads * processes))
 
 
 def _examples(
@@ -118,7 +126,7 @@ def _best_portion(config: JobConfig, images: Examples, order: MeasureOrder) -> t
     for portion in _candidates(config, images):
         try:
             rates[portion] = _rate(config, images, order, portion=portion)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             break  # its trials will fail and say why if even the first is too large
@@ -141,8 +149,7 @@ def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: 
     """Return the images per second of training steps on portions of one size."""
     torch.set_num_threads(config.runtime.threads)
     size = min(portion, len(images))
-    trial = replace(config, training=replace(config.training, batch_size=size))
-    trial = _with(trial, micro_batch=size)
+    trial = _with(_at_its_dearest(config, size), micro_batch=size)
     state = begin(trial, load_data_set(order.data_root), images, is_new=False)  # its speed is that of any weights
     take_step(state, trial, images, torch.arange(min(size, FIRST_STEP)))
     seconds: list[float] = []
@@ -151,7 +158,18 @@ def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: 
         take_step(state, trial, images, torch.arange(size))
         _wait(images)
         seconds.append(time.perf_counter() - start)
+    if state.halvings:
+        raise MemoryError(f"portions of {size} images do not fit into memory")
     return size / min(seconds)
+
+
+def _at_its_dearest(config: JobConfig, batch_size: int) -> JobConfig:
+    """Return a job whose first step costs as much as any: images have their size, and nothing waits to be trained."""
+    return replace(
+        config,
+        training=replace(config.training, batch_size=batch_size, start_size=1.0),
+        transfer=replace(config.transfer, unfreeze_at=0.0),
+    )
 
 
 def _wait(images: Examples) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from trainer import settings as config
+from trainer.errors import ConfigError, did_you_mean
 from trainer.libraries import import_timm
 from trainer.models.fastnet import BIAS_RATE, FastNet
 from trainer.muon import Muon
@@ -51,6 +52,8 @@ def _build(settings: config.Optimizer, model: nn.Module, precision: torch.dtype)
             return (_from_timm("adamw", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
         case config.Lion(lr=lr, beta1=beta1, beta2=beta2, weight_decay=decay):
             return (_from_timm("lion", model, lr=lr, weight_decay=decay, betas=(beta1, beta2)),)
+        case config.TimmOptimizer():
+            return (_by_name(settings, model),)
         case config.Muon():
             return _muon_with_sgd(settings, model, precision)
         case _:
@@ -60,6 +63,29 @@ def _build(settings: config.Optimizer, model: nn.Module, precision: torch.dtype)
 def groups_of(optimizers: Iterable[torch.optim.Optimizer]) -> list[Group]:
     """Return the parameter groups of several optimizers in order."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+
+def _by_name(settings: config.TimmOptimizer, model: nn.Module) -> torch.optim.Optimizer:
+    """Ask timm's factory for any optimizer, with those of the momenta that it knows.
+
+    Raises:
+        ConfigError: If there is none of that name here, or it cannot take the settings.
+    """
+    factory, name = import_timm().optim, settings.name
+    known = factory.list_optimizers()
+    if name not in known:
+        message = f"timm has no optimizer {name!r}.{did_you_mean(name, known)}"
+        raise ConfigError(f"{message} `optimizer.name` is one of timm.optim.list_optimizers().")
+    info = factory.get_optimizer_info(name)
+    if info.second_order:
+        raise ConfigError(f"timm's {name} needs second derivatives, which are not worked out in training.")
+    momenta: dict[str, Any] = {"momentum": settings.momentum} if info.has_momentum else {}
+    if info.has_betas and info.num_betas == 2:
+        momenta["betas"] = (settings.momentum, settings.beta2)
+    try:
+        return _from_timm(name, model, lr=settings.lr, weight_decay=settings.weight_decay, **momenta)
+    except (AssertionError, ImportError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"timm's {name} cannot be had with these settings: {error}") from error
 
 
 def _from_timm(name: str, model: nn.Module, **options: Any) -> torch.optim.Optimizer:

@@ -88,6 +88,15 @@ class Reached:
     at: float
     num_parameters: int
     predictions: str  # file name of `Predictions` in the job's directory
+    is_final: bool = False  # training has ended before its last epoch: its scores have stalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halved:
+    """Memory ran out, and the job goes on with the same batches in smaller portions."""
+
+    portion: int  # images that go through the model at once from now on
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +149,12 @@ class Measured:
     workers: int  # jobs at once that fill the machine
 
 
-REASONS = ("nan_loss", "oom", "disk_full", "bad_config", "bad_data", "crashed", "killed", "error")
+REASONS = ("nan_loss", "oom", "disk_full", "bad_config", "bad_data", "crashed", "killed", "timeout", "error")
 
-JobEvent = Started | StepResult | EpochResult | Reached | Stopped | Failed | Tested | FeaturesMade | Measured
+JobEvent = Started | StepResult | EpochResult | Reached | Halved | Stopped | Failed | Tested | FeaturesMade | Measured
 _KINDS: dict[str, type[JobEvent]] = {
     kind.__name__: kind
-    for kind in (Started, StepResult, EpochResult, Reached, Stopped, Failed, Tested, FeaturesMade, Measured)
+    for kind in (Started, StepResult, EpochResult, Reached, Halved, Stopped, Failed, Tested, FeaturesMade, Measured)
 }
 
 

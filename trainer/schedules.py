@@ -1,12 +1,12 @@
 """Schedules as pure functions from the share of training that is done to the share of the peak rate.
 
-Both lie in [0, 1]. A schedule has no state, so resuming, plotting and testing are free. The training loop
-asks for each step at its middle, `rate(schedule, (step + 0.5) / total_steps)` with `step` from 0: so
-neither the first step of a warm-up nor the last of a decay is nothing.
+Both lie in [0, 1]. `Plateau` looks at the validation scores, too. A schedule has no state, so resuming, plotting and
+testing are free. The training loop asks for each step at its middle, `rate(schedule, (step + 0.5) / total_steps)` with
+`step` from 0: so neither the first step of a warm-up nor the last of a decay is nothing.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.settings import (
@@ -17,16 +17,26 @@ from trainer.settings import (
     Linear,
     MultiStep,
     OneCycle,
+    Plateau,
     Polynomial,
     Schedule,
     Step,
     Wsd,
 )
+from trainer.watching import num_drops
 
 
-def rate(schedule: Schedule, progress: float) -> float:
-    """Return the share of the peak rate, in [0, 1], when `progress`, in [0, 1], of the training is done."""
+def rate(schedule: Schedule, progress: float, scores: Sequence[float] = ()) -> float:
+    """Return the share of the peak rate, in [0, 1].
+
+    Args:
+        schedule: Which, with its settings.
+        progress: Share of the training that is done, in [0, 1].
+        scores: On validation after each epoch so far, larger is better; `Plateau` alone looks at them.
+    """
     assert 0 <= progress <= 1, f"{progress=} is outside [0, 1]"
+    if isinstance(schedule, Plateau):
+        return plateau(progress, schedule, scores)
     return _RATES[type(schedule)](progress, schedule)
 
 
@@ -119,6 +129,15 @@ def polynomial(progress: float, schedule: Polynomial) -> float:
         return progress / schedule.warmup
     left: float = (1 - _share(progress, schedule.warmup, 1)) ** schedule.power
     return _between(schedule.floor, 1, left)
+
+
+def plateau(progress: float, schedule: Plateau, scores: Sequence[float]) -> float:
+    """Rise in a straight line to 1, then times `gamma` after each `patience` epochs without gain.
+
+    Source: torch.optim.lr_scheduler.ReduceLROnPlateau.
+    """
+    drops = num_drops(scores, schedule.patience)
+    return _ramp(progress, schedule.warmup) * schedule.gamma**drops
 
 
 def _ramp(progress: float, warmup: float) -> float:

@@ -73,6 +73,30 @@ def freeze(model: nn.Module, shares: Shares) -> None:
         model.get_submodule(name).eval()
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is not trained before its time: all but the head of a network with learnt weights."""
+
+    parameters: tuple[nn.Parameter, ...]
+    norms: tuple[nn.Module, ...]  # whose running statistics wait, too
+
+    def wait(self, is_waiting: bool) -> None:
+        """Switch training off or on."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(not is_waiting)
+        for norm in self.norms:
+            norm.train(not is_waiting)
+
+
+def waiting_in(model: nn.Module) -> Waiting:
+    """Collect what is in training beside the head."""
+    head = set(row_of(model)[-1])
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    is_norm = (nn.modules.batchnorm._BatchNorm,)
+    norms = (module for module in model.modules() if isinstance(module, is_norm) and module.training)
+    return Waiting(tuple(parameter for name, parameter in named.items() if name not in head), tuple(norms))
+
+
 def _head_names(model: nn.Module, names: Sequence[str]) -> Iterable[str]:
     """Yield the parameters of the last layers, which give the logits."""
     find: Any = getattr(model, "get_classifier", None)  # of timm

@@ -13,6 +13,7 @@ class Gone:
     """A worker has ended and its slot is free; after a last event that is as it should be."""
 
     code: int  # as `Process.exitcode` gives it: negative for the signal that killed it
+    has_hung: bool = False  # it neither spoke nor computed for long, and was killed for that
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from search.executors.base import Event, Gone
+from search.executors.silence import Silence
 from trainer.orders import Order
 from trainer.results import from_record
 
 WORKER = "search.executors.worker"
+PATIENCE_SECONDS = 300.0  # that a worker may neither speak nor compute
+LOOKS_WITHIN_PATIENCE = 10
 # The C library would give each large tensor back to the system and fetch fresh pages for the next one, which costs a
 # training step on a processor up to a fifth of its time. Large pages save a little more. Other systems ignore this.
 ALLOCATOR = ":".join(
@@ -48,10 +51,11 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 class LocalExecutor:
-    """One process a job, at most `num_slots` at once."""
+    """One process a job, at most `num_slots` at once; one that hangs is killed."""
 
-    def __init__(self, num_slots: int) -> None:
+    def __init__(self, num_slots: int, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._num_slots = num_slots
+        self._patience = patience_seconds
         self._context = multiprocessing.get_context("forkserver")
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, tuple[ForkServerProcess, Connection]] = {}
@@ -108,12 +112,18 @@ class LocalExecutor:
 
     def _listen(self, job: int, process: ForkServerProcess, pipe: Connection) -> None:
         """Drain a worker's pipe, so that it never waits for a busy driver; then tell its end."""
+        silence, has_hung = Silence(process.pid or 0), False
         try:
             while True:
-                self._events.put(Event(job, from_record(json.loads(pipe.recv_bytes()))))
+                if pipe.poll(self._patience / LOOKS_WITHIN_PATIENCE):
+                    self._events.put(Event(job, from_record(json.loads(pipe.recv_bytes()))))
+                    silence.broken()
+                elif not has_hung and silence.seconds() > self._patience:
+                    has_hung = True
+                    process.kill()  # which closes the pipe
         except (EOFError, OSError):
             process.join()
-            self._events.put(Event(job, Gone(process.exitcode or 0)))
+            self._events.put(Event(job, Gone(process.exitcode or 0, has_hung=has_hung)))
 
 
 def _work(order: Order, pipe: Connection) -> None:

@@ -30,6 +30,7 @@ class Death:
 
     epoch: float
     code: int = -signal.SIGKILL  # as `Process.exitcode` gives it
+    has_hung: bool = False  # and was killed for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,7 @@ def _agenda(job: _Job, script: Script, until: float, mishap: Mishap | None) -> I
         if is_reached or result.epoch <= job.checkpoint:
             yield _Due(at(result.epoch), replace(result, finished_at=at(result.epoch)))
     if isinstance(strike, Death):
-        yield _Due(at(last), Gone(strike.code), is_mishap=True)
+        yield _Due(at(last), Gone(strike.code, has_hung=strike.has_hung), is_mishap=True)
         return
     yield _Due(at(last), _last_word(script, until, strike, at(last)), is_mishap=strike is not None)
     yield _Due(at(last) + LEAVING_SECONDS, Gone(0))

@@ -124,7 +124,8 @@ def estimate(trials: Sequence[Trial], rungs: Sequence[float], objective: str) ->
         if trial.state is State.FAILED or not known:
             continue
         deepest = max(known)
-        found[trial.number] = known[deepest] + sum(gains[rungs.index(deepest) :])
+        to_come = [] if trial.state is State.COMPLETE else gains[rungs.index(deepest) :]
+        found[trial.number] = known[deepest] + sum(to_come)
     return found
 
 

@@ -103,6 +103,17 @@ def test_a_worker_that_was_killed_twice_fails_its_trial(stage: Stage, code: int)
     assert_over(scene, 2)
 
 
+def test_a_trial_whose_workers_hang_twice_fails(stage: Stage) -> None:
+    hangs = (Death(0.5, KILLED, has_hung=True), Death(0.5, KILLED, has_hung=True))
+    scene = stage(max_trials=2, scripts=with_mishaps({0: hangs}))
+
+    assert scene.run()
+
+    assert (scene.trials[0].state, scene.trials[0].reason) == (State.FAILED, "timeout")
+    assert scene.trials[1].state is State.COMPLETE
+    assert_over(scene, 2)
+
+
 @pytest.mark.parametrize("code", [CRASHED, 0])
 def test_a_worker_that_crashed_fails_its_trial_at_once(stage: Stage, code: int) -> None:
     scene = stage(max_trials=2, scripts=with_mishaps({0: (Death(0.5, code),)}))

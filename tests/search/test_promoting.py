@@ -212,6 +212,13 @@ def test_a_reading_at_the_last_rung_is_its_own_estimate() -> None:
     assert estimate(items, RUNGS, METRIC) == {0: 0.7}
 
 
+def test_a_trial_that_ended_before_the_last_rung_gains_no_more() -> None:
+    gone_on = [trial_at(n, {1.0: 0.2, 3.0: 0.4}) for n in range(2)]
+    stalled = trial_at(2, {1.0: 0.3}, ended=State.COMPLETE)
+
+    assert estimate([*gone_on, stalled], RUNGS, METRIC)[2] == 0.3
+
+
 def test_failed_trials_and_those_without_a_reading_have_no_estimate() -> None:
     items = [trial_at(0, {1.0: 0.5}, ended=State.FAILED), trial_at(1, {}, going_to=1.0), new_trial(2)]
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from search_samples import METRIC, after, new_trial, ordered, reached, result, trial_at
 
 from search import trials
-from search.trials import OBJECTIVES, Record, State, Trial
+from search.trials import OBJECTIVES, Record, State, Trial, readings
 from trainer.config import JobConfig, flat, job_config
-from trainer.results import Failed, JobEvent, Started, StepResult, Stopped, to_record
+from trainer.results import Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
 
 STARTED = Started(epoch=0.0, pid=1, at=1.0, ready_seconds=0.5)
 FAILED = Failed(reason="oom", message="no memory", traceback="", at=2.0)
@@ -93,6 +93,22 @@ def test_reaching_a_rung_notes_the_rung_the_checkpoint_and_the_size_of_the_model
     trial = after(new_trial(), ordered(1.0), result(1.0), reached(1.0), ordered(3.0), result(3.0), reached(3.0))
 
     assert (trial.reached, trial.epoch, trial.target, trial.num_parameters) == ((1.0, 3.0), 3.0, 3.0, 7)
+
+
+def test_a_trial_whose_scores_stalled_counts_at_the_rung_that_it_was_sent_to() -> None:
+    final = Reached(epoch=2.0, is_final=True, at=0.0, num_parameters=7, predictions="predictions.npz")
+
+    trial = after(new_trial(), ordered(3.0), result(1.0, 0.5), result(2.0, 0.4), final)
+
+    assert (trial.epoch, trial.reached) == (2.0, (3.0,))
+    assert readings(trial, "val/accuracy") == {3.0: 0.4}
+    assert trial.is_owed  # until its end is written down: its worker then says the same again
+
+
+def test_memory_that_ran_out_changes_nothing_of_a_trial() -> None:
+    before = after(new_trial(), ordered(3.0), STARTED)
+
+    assert after(before, Halved(portion=16, at=1.0)) == before
 
 
 def test_a_stopped_trial_has_a_checkpoint_where_it_was_stopped() -> None:

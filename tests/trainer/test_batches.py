@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.trainer.short_jobs import CPU, Splits
-from trainer.batches import Images, batch_indices, load_images
+from tests.trainer.short_jobs import CPU, Splits, advance, fresh, tensors_of, tiny_job
+from trainer.batches import Images, Streamed, batch_indices, load_images
 from trainer.data import DataSet, Split, open_split
 
 
@@ -177,3 +178,61 @@ def test_an_empty_split_has_no_portions() -> None:
 
     assert len(empty) == 0
     assert list(empty.portions(5)) == []
+
+
+class Watched(Tensor):
+    """Pixels that note the name of each thread that reads them."""
+
+    readers: list[str]
+
+    def __getitem__(self, indices: object) -> Tensor:
+        self.readers.append(threading.current_thread().name)
+        return self.as_subclass(Tensor)[indices]  # type: ignore[index]
+
+
+def streamed(images: Images) -> tuple[Streamed, list[str]]:
+    pixels = images.pixels.as_subclass(Watched)  # type: ignore[arg-type]
+    pixels.readers = []
+    return Streamed(pixels, images.labels, images.mean, images.std), pixels.readers
+
+
+def test_what_is_announced_is_fetched_by_another_thread_and_is_the_same(splits: Splits) -> None:
+    images, readers = streamed(splits.train)
+    first, second = torch.arange(5), torch.tensor([9, 2, 2])
+
+    images.announce(second)
+    found = [images.take(first), images.take(second)]
+
+    assert sum(name.startswith("ThreadPool") for name in readers) == 1
+    assert len(readers) == 2
+    for (pixels, labels), indices in zip(found, (first, second), strict=True):
+        expected, expected_labels = splits.train.take(indices)
+        assert torch.equal(pixels, expected)
+        assert torch.equal(labels, expected_labels)
+    assert not images.ahead
+
+
+def test_training_and_scoring_on_a_stream_fetch_ahead_and_are_the_same_to_the_last_bit(splits: Splits) -> None:
+    config = tiny_job(splits.data_set)
+    (train, train_readers), (val, _) = streamed(splits.train), streamed(splits.val)
+    stream = Splits(splits.data_set, train, val)
+
+    one, other = fresh(config, splits), fresh(config, stream)
+    train_readers.clear()
+    advance(one, config, splits)
+    advance(other, config, stream)
+
+    expected = tensors_of(one)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors_of(other).items())
+    assert sum(name.startswith("ThreadPool") for name in train_readers) == 6  # of 8 batches all but each epoch's first
+    assert not train.ahead
+
+
+def test_a_disk_that_fails_under_a_stream_is_told_where_the_images_are_taken(splits: Splits) -> None:
+    images, _ = streamed(splits.train)
+    beyond = torch.tensor([10_000])
+
+    images.announce(beyond)
+
+    with pytest.raises(IndexError):
+        images.take(beyond)

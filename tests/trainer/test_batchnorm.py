@@ -4,7 +4,7 @@ from torch import nn
 
 from tests.trainer.short_jobs import Splits, fresh, tiny_job
 from trainer.batchnorm import batch_norms_of, portions_of
-from trainer.loop import take_step
+from trainer.step import take_step
 
 
 @pytest.mark.parametrize(

@@ -113,13 +113,13 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
         ),
         pytest.param(
             {"optimizer": "zzz"},
-            "No optimizer is called 'zzz'. Known: sgd, adam, adamw, muon, lion.",
+            "No optimizer is called 'zzz'. Known: sgd, adam, adamw, muon, lion, timm.",
             id="a variant like no other",
         ),
         pytest.param(
             {"schedule": 3},
             "No schedule is called 3. Known: cosine, onecycle, linear, step, wsd, cosine_restarts, constant, "
-            "multistep, exponential, polynomial.",
+            "multistep, exponential, polynomial, plateau.",
             id="a number for a variant",
         ),
         pytest.param(

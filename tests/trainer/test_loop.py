@@ -10,7 +10,8 @@ from tests.trainer.short_jobs import Splits, advance, fresh, scores, tensors_of,
 from trainer.config import Value, job_config
 from trainer.errors import Diverged
 from trainer.evaluate import predict, score
-from trainer.loop import Scored, predict_split, steps_in_epoch, steps_until, train
+from trainer.lengths import steps_in_epoch, steps_until
+from trainer.loop import Scored, predict_split, train
 from trainer.results import EpochResult, StepResult
 from trainer.schedules import rate
 from trainer.state import TrainState, scored_model

@@ -11,9 +11,9 @@ from tests.trainer.short_jobs import fresh, open_splits, prepare_stripes, tiny_j
 from trainer.config import job_config
 from trainer.data import DataSet
 from trainer.errors import ConfigError
-from trainer.loop import take_step
 from trainer.models import build_model, input_moments
 from trainer.settings import FastNet, Timm, TorchVision
+from trainer.step import take_step
 
 IMAGE = (32, 32, 3)
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.trainer.short_jobs import Splits, fresh, tiny_job
-from trainer.loop import take_step
 from trainer.models.fastnet import BIAS_RATE, HEAD_SHARE, FastNet
 from trainer.muon import Muon
+from trainer.step import take_step
 
 BATCH = 32
 BIAS_LR, HEAD_LR, FILTER_LR = 0.053, 0.67, 0.24  # of the published code, for the sum of a batch's losses

@@ -14,6 +14,7 @@ from trainer.results import (
     Evaluation,
     Failed,
     FeaturesMade,
+    Halved,
     JobEvent,
     Measured,
     Reached,
@@ -46,6 +47,7 @@ EVENTS: list[JobEvent] = [
     StepResult(epoch=0.125, images_per_second=99.5),
     RESULT,
     Reached(epoch=3.0, at=2.5, num_parameters=1000, predictions="predictions.npz"),
+    Halved(portion=32, at=2.25),
     Stopped(epoch=1.25, at=2.0),
     Failed(reason="nan_loss", message="The loss…", traceback="Traceback\n  x", at=3.0),
     results.Tested(

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from tests.trainer.short_jobs import Splits, advance, fresh, scores, tiny_job
 from trainer.augment import mix, soft_targets
 from trainer.config import JobConfig, Value
+from trainer.errors import ConfigError
 from trainer.evaluate import score
-from trainer.loop import take_step
 from trainer.seeds import generator
 from trainer.state import TrainState
+from trainer.step import take_step
 
 CONSTANT_RATE: Mapping[str, Value] = {"schedule": "linear", "schedule.floor": 1.0}
 PLAIN_SGD: Mapping[str, Value] = {  # the first step of it is minus the gradient
@@ -175,3 +176,50 @@ def test_a_gradient_below_the_largest_norm_is_left_alone(splits: Splits) -> None
     pairs = zip(steps_of(free, splits, WHOLE_SPLIT), steps_of(clipped, splits, WHOLE_SPLIT), strict=True)
 
     assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def sides_seen(config: JobConfig, splits: Splits) -> list[int]:
+    """Return the side of the images that each training step shows the network."""
+    state = fresh(config, splits)
+    seen = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if module.training:
+            seen.append(inputs[0].shape[2])
+
+    state.model.register_forward_pre_hook(note)
+    advance(state, config, splits)
+    return seen
+
+
+def test_images_grow_to_their_size_in_training_and_are_scored_at_it(splits: Splits) -> None:
+    config = tiny_job(splits.data_set, {"training.start_size": 0.5, "training.full_size_at": 0.75})
+
+    assert sides_seen(config, splits) == [8, 10, 12, 12, 14, 16, 16, 16]
+
+
+def test_a_network_of_one_size_says_that_it_cannot_begin_small(splits: Splits) -> None:
+    config = tiny_job(splits.data_set, {**VIT, "training.start_size": 0.5})
+
+    with pytest.raises(ConfigError, match=r"`training\.start_size` begins with 8 pixels, which this network does not"):
+        fresh(config, splits)
+
+
+@pytest.mark.parametrize("factor", [0.02, 10.0])
+def test_gradients_are_clipped_unit_by_unit_to_the_size_of_their_weights(splits: Splits, factor: float) -> None:
+    plain = tiny_job(splits.data_set, {**VIT, **PLAIN_SGD})
+    clipped = tiny_job(splits.data_set, {**VIT, **PLAIN_SGD, "training.adaptive_clip": factor})
+    before = [p for p in fresh(plain, splits).model.parameters() if p.requires_grad]
+
+    free, held = steps_of(plain, splits, WHOLE_SPLIT[:16]), steps_of(clipped, splits, WHOLE_SPLIT[:16])
+
+    for step, expected, weight in zip(held[:-2], free[:-2], before[:-2], strict=True):  # all but the head
+        rows = (tensor.detach().flatten(1) if tensor.ndim > 1 else tensor.detach()[None] for tensor in (step, weight))
+        sizes, allowed = (row.norm(dim=1) for row in rows)
+        assert (sizes <= factor * allowed.clamp(min=1e-3) * 1.001).all()
+        is_kept = sizes < factor * allowed.clamp(min=1e-3) * 0.999
+        units = (tensor.flatten(1) if tensor.ndim > 1 else tensor[None] for tensor in (step, expected))
+        for unit, free_unit, kept in zip(*units, is_kept.tolist(), strict=True):
+            assert not kept or torch.allclose(unit, free_unit, atol=1e-6)
+    for step, expected in zip(held[-2:], free[-2:], strict=True):
+        torch.testing.assert_close(step, expected)

@@ -155,3 +155,32 @@ def test_a_network_from_scratch_takes_no_notice(splits: Splits) -> None:
     state = fresh(tiny_job(splits.data_set, values), splits)
 
     assert all(parameter.requires_grad for parameter in state.model.parameters())
+
+
+def test_what_waits_is_trained_from_its_share_of_training_on(splits: Splits, weights: str) -> None:
+    config = tiny_job(splits.data_set, job(weights, train="all", unfreeze_at=0.5))
+    state = fresh(config, splits)
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    head = set(row_of(state.model)[-1])
+
+    advance(state, config, splits, until=1.0)
+    halfway = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    advance(state, config, splits)
+
+    changed = {name for name, tensor in halfway.items() if not torch.equal(tensor, before[name])}
+    assert changed == head
+    after = state.model.state_dict()
+    assert {name for name in after if not torch.equal(after[name], halfway[name])} > head
+
+
+def test_what_waits_goes_on_from_a_checkpoint_to_the_last_bit(splits: Splits, weights: str) -> None:
+    config = tiny_job(splits.data_set, job(weights, train="all", unfreeze_at=0.5))
+    whole, part = fresh(config, splits), fresh(config, splits)
+    advance(whole, config, splits)
+
+    advance(part, config, splits, until=0.75)
+    resumed = reopened(part, config, splits)
+    advance(resumed, config, splits)
+
+    expected = tensors_of(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors_of(resumed).items())

@@ -16,7 +16,7 @@ from trainer.settings.models import (
     Vit,
     is_pretrained,
 )
-from trainer.settings.optimizers import OPTIMIZERS, Adam, AdamW, Lion, Muon, Optimizer, Sgd
+from trainer.settings.optimizers import OPTIMIZERS, Adam, AdamW, Lion, Muon, Optimizer, Sgd, TimmOptimizer
 from trainer.settings.schedules import (
     SCHEDULES,
     Constant,
@@ -26,6 +26,7 @@ from trainer.settings.schedules import (
     Linear,
     MultiStep,
     OneCycle,
+    Plateau,
     Polynomial,
     Schedule,
     Step,
@@ -68,6 +69,7 @@ __all__ = [
     "Muon",
     "OneCycle",
     "Optimizer",
+    "Plateau",
     "Polynomial",
     "Published",
     "Range",
@@ -80,6 +82,7 @@ __all__ = [
     "Sgd",
     "Step",
     "Timm",
+    "TimmOptimizer",
     "TorchVision",
     "Training",
     "Transfer",

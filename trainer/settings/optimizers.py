@@ -58,7 +58,18 @@ class Lion:
     weight_decay: float = number(0.1, NOT_NEGATIVE)
 
 
-Optimizer = Sgd | Adam | AdamW | Muon | Lion
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimmOptimizer:
+    """Any optimizer of timm, by its name in timm.optim.list_optimizers()."""
+
+    name: str = "nadamw"  # as the library lists it
+    lr: float = number(1e-3, POSITIVE)
+    momentum: float = number(0.9, BELOW_ONE)  # where it has one, or the first beta
+    beta2: float = number(0.999, BELOW_ONE)  # where it has two betas
+    weight_decay: float = number(0.0, NOT_NEGATIVE)  # coupled or not, as it is made
+
+
+Optimizer = Sgd | Adam | AdamW | Muon | Lion | TimmOptimizer
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
     {
         "sgd": Sgd,
@@ -66,5 +77,6 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
         "adamw": AdamW,
         "muon": Muon,
         "lion": Lion,
+        "timm": TimmOptimizer,
     }
 )

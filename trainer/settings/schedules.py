@@ -1,4 +1,4 @@
-"""Schedules, as a space names them; all are functions of the share of training that is done."""
+"""Schedules, as a space names them; all but `plateau` are functions of the share of training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,7 +92,18 @@ class Polynomial:
     floor: float = number(0.0, FRACTION)
 
 
-Schedule = Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts | Constant | MultiStep | Exponential | Polynomial
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau:
+    """Linear warm-up, then the peak, times `gamma` after each `patience` epochs without gain."""
+
+    patience: int = number(5, Range(1, 1000))  # epochs; gain is that of `training.watch`
+    gamma: float = number(0.1, Range(0, 1, low_open=True))
+    warmup: float = number(0.0, BELOW_ONE)
+
+
+Schedule = (
+    Cosine | OneCycle | Linear | Step | Wsd | CosineRestarts | Constant | MultiStep | Exponential | Polynomial | Plateau
+)
 SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
     {
         "cosine": Cosine,
@@ -105,5 +116,6 @@ SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
         "multistep": MultiStep,
         "exponential": Exponential,
         "polynomial": Polynomial,
+        "plateau": Plateau,
     }
 )

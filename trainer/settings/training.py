@@ -18,6 +18,7 @@ class Transfer:
     blocks: int = number(2, Range(1, 1000))  # the last ones, beside the head, where blocks are trained
     layer_decay: float = number(1.0, Range(0, 1, low_open=True))  # rate of a block, times that of the one after it
     head_lr: float = number(1.0, Range(0, 1000, low_open=True))  # rate of the head, times the job's
+    unfreeze_at: float = number(0.0, BELOW_ONE)  # share of training before which the head alone is trained
     freeze_norms: bool = False  # batch norms keep the averages that they have learnt
     cache_features: bool = True  # what never changes before the head is worked out once for all jobs
 
@@ -31,7 +32,14 @@ class Training:
     label_smoothing: float = number(0.0, BELOW_ONE)
     balance: float = number(0.0, FRACTION)  # of sampling: 0 shows each image once an epoch, 1 all classes as often
     grad_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of the gradient; 0 leaves it alone
+    adaptive_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of a unit's gradient, times that of its weights
     ema: float = number(0.0, BELOW_ONE)  # decay a step of the averaged weights that are scored; 0 scores the weights
+    swa: float = number(0.0, BELOW_ONE)  # share of training from which on all weights are averaged alike, for `ema`
+    start_size: float = number(1.0, Range(0.25, 1))  # share of the images' side that training begins with
+    full_size_at: float = number(0.5, Range(0, 1, low_open=True))  # share of training at which they have grown to all
+    watch: Literal["accuracy", "loss", "balanced_accuracy", "f1_macro"] = "accuracy"  # on validation; for what follows
+    patience: int = number(0, Range(0, 10_000))  # epochs; the job ends when as many bring no gain; 0 trains to the end
+    keep: Literal["last", "best"] = "last"  # weights that are scored, of the last epoch or of the best
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +57,8 @@ class Runtime:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of autocast; weights stay float32
     channels_last: bool = True
     micro_batch: int = number(65_536, Range(1, 65_536))  # images a forward pass; gradients add up to a batch
-    threads: int = number(1, Range(1, 4096))  # of the processor, on CPU
+    threads: int = number(1, Range(1, 4096))  # of the processor, on CPU; of each process
+    processes: int = number(1, Range(1, 1024))  # that train together, each on its share of a batch; a GPU each
 
 
 def what_is_trained(settings: Transfer, num_train: int) -> str:
