@@ -19,14 +19,14 @@ from trainer.config import VARIANTS, JobConfig, Value
 
 CHOICES = [(section, name) for section, variants in VARIANTS.items() for name in variants]
 EVERY = pytest.mark.parametrize(("section", "name"), CHOICES, ids=lambda part: part)
-GENTLE = {"adam": 0.01, "adamw": 0.01, "lion": 0.003, "muon": 0.1, "sgd": 0.1, "timm": 0.01}  # a tiny net learns
+GENTLE = {  # rates at which a tiny net learns
     "adam": 0.01,
     "adamw": 0.01,
     "lion": 0.003,
     "muon": 0.1,
     "sgd": 0.1,
     "timm": 0.01,
-}  # rates at which a tiny net learns
+}
 
 
 @pytest.fixture(scope="module")
