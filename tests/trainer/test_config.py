@@ -107,8 +107,8 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
     [
         pytest.param(
             {"model": "resnet_9"},
-            "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: fastnet, resnet9, resnet18, convnext, vit, "
-            "timm, torchvision.",
+            "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: fastnet, resnet9, resnet18, resnet34, "
+            "resnet50, wide_resnet, lenet5, cnn, convnext, vit, timm, torchvision.",
             id="a variant with a near name",
         ),
         pytest.param(
@@ -257,6 +257,7 @@ def test_a_range_reads_as_mathematicians_write_it(allowed: Range, text: str) -> 
             },
             "8f02ff03a8116142",
         ),
+        ({"model": "resnet18", "model.width": 32, "seed": 2}, "d10e1739eb46e716"),
     ],
 )
 def test_a_fingerprint_never_changes_between_versions(values: dict[str, Value], fingerprint: str) -> None:

@@ -183,6 +183,13 @@ def test_most_models_take_nothing_from_the_data(name: str) -> None:
             "`model.dim` 200 does not divide into 3 heads.",
             id="features that the heads cannot share",
         ),
+        pytest.param(
+            {"model": "cnn", "model.blocks": 3},
+            (7, 7, 3),
+            "A cnn with `model.blocks` 3 needs images of at least 8 pixels, these have 7. "
+            "Set `data.image_size` to 8 or more, or take fewer blocks.",
+            id="images that three halvings use up",
+        ),
     ],
 )
 def test_a_model_that_cannot_take_the_images_says_what_would(
@@ -208,6 +215,9 @@ def test_a_convnext_takes_the_smallest_image_that_it_says(patch: int) -> None:
     ("name", "num_parameters"),
     [
         pytest.param("resnet18", 11_173_962, id="ResNet-18 of the CIFAR repositories"),
+        pytest.param("resnet34", 21_282_122, id="ResNet-34 of the CIFAR repositories"),
+        pytest.param("resnet50", 23_520_842, id="ResNet-50 of the CIFAR repositories"),
+        pytest.param("wide_resnet", 2_748_890, id="WRN-16-4 of its paper: 2.7 M"),
         pytest.param("resnet9", 6_573_120, id="ResNet-9 of the DAWNBench entries"),
     ],
 )
@@ -238,9 +248,12 @@ with tempfile.TemporaryDirectory() as place:
     [
         "fastnet",
         "resnet9",
-        pytest.param(
-            "resnet18",
-        ),
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "wide_resnet",
+        "lenet5",
+        "cnn",
     ],
 )
 def test_the_narrowest_model_trains(name: str) -> None:

@@ -128,8 +128,19 @@ def test_any_precision_goes_on_as_if_nothing_had_been(splits: Splits, precision:
     assert_same(interrupted(config, splits, at_step=3), straight(config, splits))
 
 
-def test_a_vit_that_drops_paths_goes_on_as_if_nothing_had_been(splits: Splits) -> None:
-    settings = {**MODELS["vit"], "model.drop_path": 0.5, "training.epochs": 1.0}
-    config = tiny_job(splits.data_set, settings)
+@pytest.mark.parametrize(
+    ("model", "drops"),
+    [
+        ("vit", ["drop_path"]),
+        ("resnet9", ["dropout"]),
+        ("resnet34", ["dropout", "drop_path"]),
+        ("resnet50", ["dropout", "drop_path"]),
+        ("wide_resnet", ["dropout", "drop_path"]),
+        ("cnn", ["dropout"]),
+    ],
+)
+def test_a_network_that_drops_goes_on_as_if_nothing_had_been(splits: Splits, model: str, drops: list[str]) -> None:
+    shares: dict[str, Value] = {f"model.{drop}": 0.5 for drop in drops}
+    config = tiny_job(splits.data_set, {**MODELS[model], **shares, "training.epochs": 1.0})
 
     assert_same(interrupted(config, splits, at_step=3), straight(config, splits))

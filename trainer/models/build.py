@@ -9,9 +9,13 @@ from torch import Tensor, nn
 from trainer import settings as config
 from trainer.errors import ConfigError
 from trainer.models.fastnet import FastNet, whiten_from
+from trainer.models.plain import LeNet5, build_cnn
 from trainer.models.published import build_published
-from trainer.models.resnet import ResNet9, ResNet18
+from trainer.models.resnet import ResNet, ResNet9
 from trainer.models.timm_models import build_convnext, build_vit
+from trainer.models.wide_resnet import WideResNet
+
+OwnModel = config.FastNet | config.ResNet9 | config.AnyResNet | config.WideResNet | config.LeNet5 | config.Cnn
 
 
 def build_model(
@@ -40,12 +44,6 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         match settings:
-            case config.FastNet(width=scale, depth=depth):
-                return FastNet(channels=channels, num_classes=num_classes, width=scale, depth=depth)
-            case config.ResNet9(width=first):
-                return ResNet9(channels=channels, num_classes=num_classes, width=first)
-            case config.ResNet18(width=first):
-                return ResNet18(channels=channels, num_classes=num_classes, width=first)
             case config.ConvNext():
                 return build_convnext(settings, image_size=height, channels=channels, num_classes=num_classes)
             case config.Vit():
@@ -58,6 +56,24 @@ def build_model(
                     num_classes=num_classes,
                     with_weights=with_weights,
                 )
+            case _:
+                return _build_own(settings, image_size=height, channels=channels, num_classes=num_classes)
+
+
+def _build_own(settings: OwnModel, *, image_size: int, channels: int, num_classes: int) -> nn.Module:
+    match settings:
+        case config.FastNet(width=scale, depth=depth):
+            return FastNet(channels=channels, num_classes=num_classes, width=scale, depth=depth)
+        case config.ResNet9(width=first, dropout=dropout):
+            return ResNet9(channels=channels, num_classes=num_classes, width=first, dropout=dropout)
+        case config.ResNet18() | config.ResNet34() | config.ResNet50():
+            return ResNet(settings, channels=channels, num_classes=num_classes)
+        case config.WideResNet():
+            return WideResNet(settings, channels=channels, num_classes=num_classes)
+        case config.LeNet5(width=scale):
+            return LeNet5(image_size=image_size, channels=channels, num_classes=num_classes, width=scale)
+        case config.Cnn():
+            return build_cnn(settings, image_size=image_size, channels=channels, num_classes=num_classes)
     assert_never(settings)
 
 

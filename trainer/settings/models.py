@@ -21,13 +21,58 @@ class ResNet9:
     """A ResNet of 8 filter layers, known from the DAWNBench entries."""
 
     width: int = number(64, Range(4, 512))  # channels of the first layer
+    dropout: float = number(0.0, BELOW_ONE)  # before the head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResNet18:
-    """ResNet-18 with the 3 x 3 stem for small images."""
+class ResNet:
+    """Four stages of residual blocks."""
 
     width: int = number(64, Range(4, 512))  # channels of the first stage
+    squeeze: int = number(0, Range(0, 64))  # gates on channels, worked out by so many times fewer units; 0: no gates
+    dropout: float = number(0.0, BELOW_ONE)  # before the head
+    drop_path: float = number(0.0, BELOW_ONE)  # share of images that pass by the last block; falls towards the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet18(ResNet):
+    """ResNet-18 with the 3 x 3 stem for small images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet34(ResNet):
+    """ResNet-34 with the 3 x 3 stem for small images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet50(ResNet):
+    """ResNet-50, of bottlenecks, with the 3 x 3 stem for small images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideResNet:
+    """A wide ResNet of pre-activated blocks; `blocks` n and `width` k make WRN-(6n+4)-k."""
+
+    blocks: int = number(2, Range(1, 16))  # a stage, of which there are three
+    width: int = number(4, Range(1, 20))  # times 16, 32, 64 channels
+    dropout: float = number(0.0, BELOW_ONE)  # between the two filter layers of a block
+    drop_path: float = number(0.0, BELOW_ONE)  # share of images that pass by the last block; falls towards the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeNet5:
+    """LeNet-5 with batch norms and ReLU; images below 32 pixels get a border."""
+
+    width: float = number(1.0, Range(0.25, 16))  # times 6, 16 channels and 120, 84 features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cnn:
+    """The small net of beginners' tutorials: filters, ReLU and pooling, then two linear layers."""
+
+    blocks: int = number(2, Range(2, 3))  # of filters, ReLU and pooling
+    width: int = number(32, Range(4, 512))  # channels of the first layer; the next have twice as many
+    dropout: float = number(0.0, BELOW_ONE)  # before the head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +115,18 @@ class TorchVision(Published):
     """Any classification network of torchvision, by its name in torchvision.models.list_models()."""
 
 
-Model = FastNet | ResNet9 | ResNet18 | ConvNext | Vit | Timm | TorchVision
+AnyResNet = ResNet18 | ResNet34 | ResNet50
+Model = FastNet | ResNet9 | AnyResNet | WideResNet | LeNet5 | Cnn | ConvNext | Vit | Timm | TorchVision
 MODELS: Mapping[str, type[Model]] = MappingProxyType(
     {
         "fastnet": FastNet,
         "resnet9": ResNet9,
         "resnet18": ResNet18,
+        "resnet34": ResNet34,
+        "resnet50": ResNet50,
+        "wide_resnet": WideResNet,
+        "lenet5": LeNet5,
+        "cnn": Cnn,
         "convnext": ConvNext,
         "vit": Vit,
         "timm": Timm,
