@@ -16,7 +16,6 @@ from trainer.data.copies import (
     MOST_COMPARED,
     Place,
     alike,
-    digest,
     num_leaks,
     same,
     spare,
@@ -52,6 +51,7 @@ def treat_copies(
     material: Material,
     splits: Mapping[SplitName, Selection],
     *,
+    digests: Mapping[SplitName, Sequence[bytes]],
     duplicates: Duplicates,
 ) -> Treated:
     """Count the copies among the images that were written, and leave them out if that is asked for.
@@ -60,6 +60,7 @@ def treat_copies(
         folder: Has the file of images of each split; those with copies that go are written anew.
         material: The source.
         splits: Which of its images were written, in order.
+        digests: Of their pixels.
         duplicates: `exact` leaves copies to the last pixel out; `near` those that look the same in another split, too.
 
     Raises:
@@ -68,7 +69,7 @@ def treat_copies(
     labels = {split: material.parts[splits[split].part].labels[splits[split].numbers] for split in SPLITS}
     images = {split: np.load(folder / images_file(split), mmap_mode="r", allow_pickle=False) for split in SPLITS}
     places = [Place(split, n, int(label)) for split in SPLITS for n, label in enumerate(labels[split])]
-    keys = [key for split in SPLITS for key in _each(images[split], lambda some: list(map(digest, some)))]
+    keys = (key for split in SPLITS for key in digests[split])
     groups = [[places[position] for position in group] for group in same(keys)]
     if duplicates == "keep":
         return Treated(labels=labels, num_leaks=num_leaks(groups), num_dropped=0)

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.copies import digest
 from trainer.data.images import BadImage, Pixels, portions, quiet_pillow
 from trainer.data.material import Fill, Material
 from trainer.data.splits import Selection, SplitName
@@ -43,21 +44,38 @@ class _Rows:
             place, rest = place + written, rest[written:]
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the images."""
+
+    bad: list[BadImage]  # could not be decoded; their rows are black
+    digests: Mapping[SplitName, list[bytes]]  # of the pixels of each row; copies share theirs
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What became of one block."""
+
+    bad: list[BadImage]
+    digests: list[bytes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
     """Neighbouring rows of one file: the task of one thread."""
 
+    split: SplitName
     rows: _Rows
     first: int
     fill: Fill
     numbers: NDArray[np.int64]  # of the images, within their part
     shape: tuple[int, int, int]  # H, W, C
 
-    def write(self) -> list[BadImage]:
+    def write(self) -> _Filled:
         images = np.zeros((len(self.numbers), *self.shape), dtype=np.uint8)
         bad = self.fill(self.numbers, images)
         self.rows.write(self.first, images)
-        return bad
+        return _Filled(bad, list(map(digest, images)))
 
 
 def write_images(
@@ -66,16 +84,19 @@ def write_images(
     splits: Mapping[SplitName, Selection],
     *,
     on_progress: Progress | None,
-) -> list[BadImage]:
-    """Write the images of all splits; those that cannot be decoded are returned, and their rows are black."""
+) -> Written:
+    """Write the images of all splits, and take the digests of their pixels while they are at hand."""
     blocks: list[_Block] = []
     with ExitStack() as files:
         for split, chosen in splits.items():
             shape = (len(chosen.numbers), *material.image_shape)
             rows = files.enter_context(_created(root / images_file(split), shape))
-            blocks += _blocks(rows, material.parts[chosen.part].fill, chosen.numbers, material.image_shape)
+            blocks += _blocks(split, rows, material.parts[chosen.part].fill, chosen.numbers, material.image_shape)
         found = in_parallel(_Block.write, blocks, weigh=lambda block: len(block.numbers), on_progress=on_progress)
-    return [bad for some in found for bad in some]
+    digests: dict[SplitName, list[bytes]] = {split: [] for split in splits}
+    for block, filled in zip(blocks, found, strict=True):
+        digests[block.split] += filled.digests
+    return Written([bad for filled in found for bad in filled.bad], digests)
 
 
 def in_parallel(
@@ -115,7 +136,9 @@ def _created(path: Path, shape: tuple[int, ...]) -> Iterator[_Rows]:
         yield _Rows(file.fileno(), file.tell())
 
 
-def _blocks(rows: _Rows, fill: Fill, numbers: NDArray[np.int64], shape: tuple[int, int, int]) -> Iterator[_Block]:
+def _blocks(
+    split: SplitName, rows: _Rows, fill: Fill, numbers: NDArray[np.int64], shape: tuple[int, int, int]
+) -> Iterator[_Block]:
     for some in portions(len(numbers), shape, num_bytes=_BLOCK_BYTES):
         mine = numbers[some.start : some.stop]
-        yield _Block(rows=rows, first=some.start, fill=fill, numbers=mine, shape=shape)
+        yield _Block(split=split, rows=rows, first=some.start, fill=fill, numbers=mine, shape=shape)

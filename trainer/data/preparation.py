@@ -197,13 +197,14 @@ def _build(folder: Path, origin: Origin, options: Options, *, on_progress: Progr
     while True:
         splits = _split(material, options)
         _require_room(folder, origin, material, splits)
-        bad = sorted([*material.unfit, *write_images(folder, material, splits, on_progress=on_progress)], key=str)
+        written = write_images(folder, material, splits, on_progress=on_progress)
+        bad = sorted([*material.unfit, *written.bad], key=str)
         skipped += bad
         check_images(skipped, source=origin.name, num_images=num_images, on_bad_image=options.on_bad_image)
         if not bad:
             break
         material = without(material, bad)
-    copies = treat_copies(folder, material, splits, duplicates=options.duplicates)
+    copies = treat_copies(folder, material, splits, digests=written.digests, duplicates=options.duplicates)
     for split, kept in copies.labels.items():
         write_labels(folder, split, kept)
     describe(

@@ -34,6 +34,33 @@ class Moments:
     std: tuple[float, ...]
 
 
+@dataclass(slots=True)
+class _Sums:
+    """Exact sums over each channel of images."""
+
+    num_pixels: int  # of a channel, in all
+    total: NDArray[np.int64]  # (C,)
+    squares: NDArray[np.int64]  # (C,)
+
+    @classmethod
+    def of(cls, images: Pixels) -> "_Sums":
+        """Return the sums of images that are yet to be added."""
+        channels = images.shape[-1]
+        return cls(images.size // channels, np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64))
+
+    def add(self, chunk: Pixels) -> None:
+        """Add images (n, H, W, C)."""
+        flat = chunk.reshape(len(chunk), -1)  # numpy adds long rows ten times faster than short ones
+        self.total += _folded(flat, len(self.total))
+        self.squares += _folded(np.square(flat, dtype=np.uint16), len(self.total))
+
+    def moments(self) -> Moments:
+        """Return the moments of all images, once they are added."""
+        mean = self.total / self.num_pixels / 255
+        variance = np.maximum(self.squares / self.num_pixels / 255**2 - mean**2, 0)  # rounding may go below
+        return Moments(tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
     """A prepared data set: what a job has to know of it, and where its pixels lie."""
@@ -132,12 +159,14 @@ def describe(
 ) -> None:
     """Write the description of a folder whose pixels and labels are written."""
     splits = {split: _mapped(root, images_file(split)) for split in SPLITS}
-    found = moments(splits["train"])
+    sums = _Sums.of(splits["train"])
+    fingerprint = _read_through(root, class_names, sums)
+    found = sums.moments()
     files = [name for split in SPLITS for name in (images_file(split), labels_file(split))]
     meta = {
         "schema": SCHEMA,
         "source": source,
-        "fingerprint": _fingerprint(root, class_names),
+        "fingerprint": fingerprint,
         "class_names": class_names,
         "image_shape": splits["train"].shape[1:],
         "num_images": {split: len(images) for split, images in splits.items()},
@@ -151,20 +180,6 @@ def describe(
     write_json(root / META, meta)
 
 
-def moments(images: Pixels) -> Moments:
-    """Return the moments of the channels of (N, H, W, C), from exact sums."""
-    channels = images.shape[-1]
-    total, squares = np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64)
-    for chunk in _chunks(images):
-        flat = chunk.reshape(len(chunk), -1)  # numpy adds long rows ten times faster than short ones
-        total += _folded(flat, channels)
-        squares += _folded(np.square(flat, dtype=np.uint16), channels)
-    count = images.size // channels
-    mean = total / count / 255
-    variance = np.maximum(squares / count / 255**2 - mean**2, 0)  # rounding may go below
-    return Moments(tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()))
-
-
 def _folded(rows: NDArray[np.unsignedinteger[Any]], channels: int) -> NDArray[np.int64]:
     """Add up each channel; 32 bits hold the sums of 1,024 squares of bytes."""
     columns: NDArray[np.uint32] = rows.sum(axis=0, dtype=np.uint32)
@@ -172,8 +187,11 @@ def _folded(rows: NDArray[np.unsignedinteger[Any]], channels: int) -> NDArray[np
     return channel_sums
 
 
-def _fingerprint(root: Path, class_names: tuple[str, ...]) -> str:
-    """Return 16 hexadecimal digits that change with any pixel, label, name or change of split."""
+def _read_through(root: Path, class_names: tuple[str, ...], sums: _Sums) -> str:
+    """Add the training images to `sums`, and return the fingerprint: both in one reading of the pixels.
+
+    It is 16 hexadecimal digits that change with any pixel, label, name or change of split.
+    """
     digest = hashlib.blake2b(json.dumps(class_names).encode(), digest_size=8)
     for split in SPLITS:
         images, labels = _mapped(root, images_file(split)), _mapped(root, labels_file(split))
@@ -181,6 +199,8 @@ def _fingerprint(root: Path, class_names: tuple[str, ...]) -> str:
         digest.update(labels.data)
         for chunk in _chunks(images):
             digest.update(chunk.data)
+            if split == "train":
+                sums.add(chunk)
     return digest.hexdigest()
 
 

@@ -222,6 +222,10 @@ def test_the_order_in_which_files_were_written_does_not_matter(tmp_path: Path) -
     assert fingerprint(f"folder:{tmp_path / 'b'}", tmp_path) == fingerprint(f"folder:{folder}", tmp_path)
 
 
+def test_a_fingerprint_never_changes_between_versions(tmp_path: Path) -> None:
+    assert prepared("digits", tmp_path).fingerprint == "d5ff24853e4d044b"
+
+
 def test_one_pixel_changes_the_fingerprint(tmp_path: Path) -> None:
     content = arrays()
     before = fingerprint(f"npz:{write_npz(tmp_path / 'a.npz', content)}", tmp_path)
