@@ -7,11 +7,20 @@ from rich.table import Table
 
 from autoclf.tables import console
 from spaces import preset_names
-from trainer.data import Copies, Inspection, prepare, sample_sheet, suggest, suggest_training
+from trainer.data import (
+    Copies,
+    Inspection,
+    distribution_chart,
+    prepare,
+    sample_sheet,
+    suggest,
+    suggest_training,
+)
 
 IN_WORDS = {"head": "a new last layer alone", "blocks": "the last blocks", "all": "everything"}
 MOST_BAD = 10  # unreadable files that are named
 BAR = 30  # characters of the longest bar
+CHART = "class_distribution.png"
 
 
 def print_inspection(found: Inspection) -> None:
@@ -22,9 +31,12 @@ def print_inspection(found: Inspection) -> None:
         screen.print(line, soft_wrap=True, markup=False)
 
 
-def write_sheet(source: str, path: Path, *, cache: Path, data_dir: Path) -> None:
-    """Draw sample images of the training split into a PNG file."""
-    sample_sheet(prepare(source, cache=cache, data_dir=data_dir), path)
+def write_pictures(found: Inspection, sheet: Path, *, cache: Path, data_dir: Path) -> Path:
+    """Draw samples of the training split into a PNG file, and the counts of the classes into one beside it."""
+    sample_sheet(prepare(found.source, cache=cache, data_dir=data_dir), sheet)
+    chart = sheet.with_name(CHART)
+    distribution_chart(found, chart)
+    return chart
 
 
 def _counts(found: Inspection) -> Table:

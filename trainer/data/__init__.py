@@ -3,6 +3,7 @@
 Importing this package imports neither torch nor scikit-learn. The test split has a door of its own, `locked`.
 """
 
+from trainer.data.charts import distribution_chart
 from trainer.data.images import BadImage
 from trainer.data.inspection import Copies, Inspection, Sizes, Spread, inspect
 from trainer.data.preparation import prepare
@@ -26,6 +27,8 @@ __all__ = [
     "Split",
     "Spread",
     "Table",
+    "Torchvision",
+    "distribution_chart",
     "inspect",
     "load_data_set",
     "open_split",

@@ -4,22 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from trainer.data.files import replacing
 from trainer.data.images import Pixels
+from trainer.data.paper import FAINT, GAP, INK, MARGIN, NAME, NOTE, PAPER, TITLE, fitted, save
 from trainer.data.store import DataSet, Split, open_split
 
 _CELL = 96  # pixels; small images are enlarged by whole numbers up to this
 _LARGEST = 160  # pixels; larger images are shrunk to this
-_GAP = 6  # pixels between images
-_MARGIN = 20  # pixels around everything
-_NAME_WIDTH = 190  # pixels for the longest name before it is cut
 _COUNT_WIDTH = 110  # pixels for `5,000 images`
-_TOP = _MARGIN + 64  # pixels, where the rows begin
+_TOP = MARGIN + 64  # pixels, where the rows begin
 _FOOT = 24  # pixels of the last line, if there is one
-_PAPER, _INK, _FAINT = (255, 255, 255), (30, 32, 36), (120, 124, 130)
-_TITLE, _NAME, _NOTE = (ImageFont.load_default(size) for size in (22, 16, 13))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +43,14 @@ def sample_sheet(
     rows = [_row(split, label, name, per_class, rng) for label, name in enumerate(data_set.class_names[:max_classes])]
     sheet = _drawn(rows, _heading(data_set), num_left_out=len(data_set.class_names) - len(rows))
     if path is not None:
-        with replacing(path) as draft:
-            sheet.save(draft, format="PNG")
+        save(sheet, path)
     return sheet
 
 
 def _row(split: Split, label: int, name: str, num_shown: int, rng: np.random.Generator) -> _Row:
     numbers = np.flatnonzero(split.labels == label)
     chosen = np.sort(rng.choice(numbers, min(num_shown, len(numbers)), replace=False))
-    return _Row(_fitted(name), len(numbers), split.images[chosen])
+    return _Row(fitted(name), len(numbers), split.images[chosen])
 
 
 def _heading(data_set: DataSet) -> tuple[str, str]:
@@ -72,19 +66,19 @@ def _heading(data_set: DataSet) -> tuple[str, str]:
 
 def _drawn(rows: list[_Row], heading: tuple[str, str], *, num_left_out: int) -> Image.Image:
     width, height = _cell_size(rows[0].images.shape[1:3])
-    left = _MARGIN + max(round(_NAME.getlength(row.name)) for row in rows) + 4 * _GAP
-    left = max(left, _MARGIN + _COUNT_WIDTH)
-    right = left + max(len(row.images) for row in rows) * (width + _GAP)
-    right = max(right, _MARGIN + round(_NOTE.getlength(heading[1])))
-    bottom = _TOP + len(rows) * (height + _GAP)
-    sheet = Image.new("RGB", (right + _MARGIN, bottom + _MARGIN + (_FOOT if num_left_out else 0)), _PAPER)
+    left = MARGIN + max(round(NAME.getlength(row.name)) for row in rows) + 4 * GAP
+    left = max(left, MARGIN + _COUNT_WIDTH)
+    right = left + max(len(row.images) for row in rows) * (width + GAP)
+    right = max(right, MARGIN + round(NOTE.getlength(heading[1])))
+    bottom = _TOP + len(rows) * (height + GAP)
+    sheet = Image.new("RGB", (right + MARGIN, bottom + MARGIN + (_FOOT if num_left_out else 0)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN), heading[0], fill=_INK, font=_TITLE)
-    draw.text((_MARGIN, _MARGIN + 30), heading[1], fill=_FAINT, font=_NOTE)
+    draw.text((MARGIN, MARGIN), heading[0], fill=INK, font=TITLE)
+    draw.text((MARGIN, MARGIN + 30), heading[1], fill=FAINT, font=NOTE)
     for number, row in enumerate(rows):
-        _draw_row(sheet, draw, row, (left, _TOP + number * (height + _GAP)), (width, height))
+        _draw_row(sheet, draw, row, (left, _TOP + number * (height + GAP)), (width, height))
     if num_left_out:
-        draw.text((_MARGIN, bottom + _GAP), f"and {num_left_out:,} more classes", fill=_FAINT, font=_NOTE)
+        draw.text((MARGIN, bottom + GAP), f"and {num_left_out:,} more classes", fill=FAINT, font=NOTE)
     return sheet
 
 
@@ -93,10 +87,10 @@ def _draw_row(
 ) -> None:
     x, y = place
     middle = y + cell[1] / 2
-    draw.text((_MARGIN, middle - 10), row.name, fill=_INK, font=_NAME, anchor="lm")
-    draw.text((_MARGIN, middle + 10), f"{row.num_images:,} images", fill=_FAINT, font=_NOTE, anchor="lm")
+    draw.text((MARGIN, middle - 10), row.name, fill=INK, font=NAME, anchor="lm")
+    draw.text((MARGIN, middle + 10), f"{row.num_images:,} images", fill=FAINT, font=NOTE, anchor="lm")
     for column, image in enumerate(row.images):
-        sheet.paste(_scaled(image, cell), (x + column * (cell[0] + _GAP), y))
+        sheet.paste(_scaled(image, cell), (x + column * (cell[0] + GAP), y))
 
 
 def _cell_size(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -111,12 +105,3 @@ def _scaled(pixels: Pixels, cell: tuple[int, int]) -> Image.Image:
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
     is_enlarged = cell[0] >= image.width
     return image.resize(cell, Image.Resampling.NEAREST if is_enlarged else Image.Resampling.LANCZOS)
-
-
-def _fitted(name: str) -> str:
-    """Cut a name that is too long for its column."""
-    if _NAME.getlength(name) <= _NAME_WIDTH:
-        return name
-    while _NAME.getlength(name + "...") > _NAME_WIDTH:
-        name = name[:-1]
-    return name + "..."
