@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-SOURCES = "digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"
+SOURCES = "a name (digits, cifar10, mnist, ...), npz:FILE, folder:DIR, files:DIR or csv:FILE"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Directory that holds everything.")]

@@ -115,6 +115,7 @@ ARGUMENTS = {
     "55 folder for a file": (("--data", "npz:."), ["npz"]),
     "55 file for a store": (("--store", "tiny.yaml"), ["tiny.yaml", "--store"]),
     "55 unknown source": (("--data", "digts"), ["Did you mean 'digits'"]),
+    "55 misspelt set": (("--data", "fashionmnist"), ["Did you mean 'fashion_mnist'"]),
     "55 storage in no folder": (("--storage", "sqlite:///nowhere/x.db"), ["nowhere"]),
     "55 storage that is no address": (("--storage", "studies.db"), ["studies.db", "sqlite:///"]),
     "55 storage that is no database": (("--storage", "sqlite:///tiny.yaml"), ["tiny.yaml"]),
@@ -164,6 +165,16 @@ def test_55_a_space_that_is_not_there_is_refused(run: Run) -> None:
 
     assert code == 2
     assert "missing.yaml" in printed
+
+
+def test_55_a_damaged_archive_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "food-101.tar.gz").write_bytes(b"half a download")
+
+    code, printed = run("search", "--space", "tiny.yaml", "--data", "food101", "--data-dir", str(tmp_path))
+
+    assert code == 2
+    assert "food-101.tar.gz has not the published checksum" in printed
+    assert "Traceback" not in printed
 
 
 def test_55_a_path_with_signs_that_databases_read_is_taken_as_it_is(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ and nothing else here does. Its import takes seconds, so it waits until a batch 
 """
 
 import tarfile
-import warnings
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.fetching import patience
 from trainer.data.files import workspace
 from trainer.data.images import shown
 from trainer.data.material import Material, Origin, array_part, file_identity, stored_shape
 from trainer.data.npz import read_npz
 from trainer.data.splits import SplitName
+from trainer.data.torchvision_sets import opened
 from trainer.errors import DataError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -52,7 +53,8 @@ def find_cifar10(data_dir: Path, download: Download | None) -> Origin:
 
 def download_cifar10(folder: Path) -> None:
     """Fetch the official archive and hold it against its published checksum."""
-    _torchvision_utils().download_url(_torchvision_cifar().url, folder, ARCHIVE, _torchvision_cifar().tgz_md5)
+    with patience():
+        _torchvision_utils().download_url(_torchvision_cifar().url, folder, ARCHIVE, _torchvision_cifar().tgz_md5)
 
 
 def _local(data_dir: Path) -> Origin | None:
@@ -119,10 +121,7 @@ def _read_batches(folder: Path, size: int | None) -> Material:
 
 def _verified(folder: Path, *, is_train: bool) -> Any:
     try:
-        with warnings.catch_warnings():
-            # The official pickles are older than numpy's present notion of a data type.
-            warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
-            return _torchvision_cifar()(folder, train=is_train, download=False)
+        return opened("CIFAR10", folder, {"train": is_train})
     except RuntimeError as error:
         raise DataError(
             f"The files in {shown(folder / BATCHES)} have not the published checksums and are not opened."

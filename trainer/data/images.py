@@ -1,6 +1,6 @@
 """Foreign image files into pixels: whatever the file holds, an answer and never a crash.
 
-Only Pillow touches the bytes, only regular files are opened, only six formats are tried, and the size that
+Only Pillow touches the bytes, only regular files are opened, only a few formats are tried, and the size that
 the header declares is checked before any pixel is decoded. All images become RGB.
 Letters: H W pixels, C channels.
 """
@@ -12,7 +12,7 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class ImageFacts:
     thumbnail: Pixels  # (THUMB, THUMB) of grey
 
 
-def decode(path: Path, *, size: int) -> Pixels | BadImage:
+def decode(path: Path, *, size: int, formats: Sequence[str] = FORMATS) -> Pixels | BadImage:
     """Decode a file to (size, size, 3): upright, in RGB, its centre square resized."""
 
     def pixels(image: Image.Image) -> Pixels:
@@ -92,10 +92,10 @@ def decode(path: Path, *, size: int) -> Pixels | BadImage:
         image.draft(None, (2 * size, 2 * size))
         return np.asarray(fit_square(to_rgb(upright(image)), size))
 
-    return _attempt(path, pixels)
+    return _attempt(path, pixels, formats)
 
 
-def examine(path: Path) -> ImageFacts | BadImage:
+def examine(path: Path, *, formats: Sequence[str] = FORMATS) -> ImageFacts | BadImage:
     """Decode a file for the sake of its errors, and report what it holds."""
 
     def facts(image: Image.Image) -> ImageFacts:
@@ -107,12 +107,12 @@ def examine(path: Path) -> ImageFacts | BadImage:
             width=width, height=height, mode=mode, format=str(image.format), digest=digest, thumbnail=small
         )
 
-    return _attempt(path, facts)
+    return _attempt(path, facts, formats)
 
 
-def thumbnail_in(path: Path) -> Pixels | BadImage:
+def thumbnail_in(path: Path, *, formats: Sequence[str] = FORMATS) -> Pixels | BadImage:
     """Decode a file to the thumbnail of the whole image, whatever its proportions."""
-    return _attempt(path, _thumbnail)
+    return _attempt(path, _thumbnail, formats)
 
 
 def _thumbnail(image: Image.Image) -> Pixels:
@@ -199,24 +199,29 @@ def shown(path: Path | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
-def _attempt(path: Path, work: Callable[[Image.Image], T]) -> T | BadImage:
+def _attempt(path: Path, work: Callable[[Image.Image], T], formats: Sequence[str]) -> T | BadImage:
     """Open an image and work on it; whatever is wrong with the file becomes the answer."""
     try:
         with _open_regular(path) as file:
             if not os.fstat(file.fileno()).st_size:
                 return BadImage(path, "is empty")
-            with Image.open(file, formats=FORMATS) as image:
+            with Image.open(file, formats=tuple(formats)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     return BadImage(path, _TOO_LARGE)
                 return work(image)
     except UnidentifiedImageError:
-        return BadImage(path, "is no JPEG, PNG, WebP, BMP, GIF or TIFF image")
+        return BadImage(path, f"is no {_either(formats)} image")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return BadImage(path, _TOO_LARGE)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.strerror:  # the system says it, not the decoder
             return BadImage(path, f"cannot be read: {error.strerror}")
         return BadImage(path, f"cannot be decoded: {shown(str(error)) or type(error).__name__}")
+
+
+def _either(formats: Sequence[str]) -> str:
+    *others, last = ("WebP" if name == "WEBP" else name for name in formats)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _open_regular(path: Path) -> BinaryIO:

@@ -19,8 +19,9 @@ from trainer.data.filling import Progress, in_parallel
 from trainer.data.images import BadImage, ImageFacts, Pixels, examine, portions
 from trainer.data.material import Material
 from trainer.data.preparation import find_origin, scan
-from trainer.data.sources import Files, parse_source
+from trainer.data.sources import Files, Source, Torchvision, parse_source
 from trainer.data.splits import SplitName
+from trainer.data.torchvision_sets import list_files
 from trainer.data.tree import ImageFile, Tree
 
 SHOWN_GROUPS = 5  # of copies
@@ -95,7 +96,7 @@ class _Seen:
 
 
 def inspect(
-    source: str,
+    source: str | Source,
     *,
     cache: Path,
     data_dir: Path,
@@ -106,21 +107,23 @@ def inspect(
     """Look at every image of a source; those that cannot be used are part of the answer.
 
     Args:
-        source: As `parse_source` reads it.
+        source: As `parse_source` reads it, or has read it.
         cache: Lends room for what has to be unpacked.
-        data_dir: Holds CIFAR-10, or receives it.
-        allow_download: Whether CIFAR-10 may come from the network.
+        data_dir: Holds the data sets that have names, or receives them.
+        allow_download: Whether data sets may come from the network.
         on_progress: Called from this thread with the numbers of images done and in all.
         download: Leaves the official archive of CIFAR-10, or a cifar10.npz, in the folder that it is given.
 
     Raises:
         DataError: If the source is missing or has no layout that could be looked at.
     """
-    kind = parse_source(source)
+    kind = parse_source(source) if isinstance(source, str) else source
     if isinstance(kind, Files):
         return _inspect_tree(str(kind), scan(kind), on_progress)
     fetch = download if allow_download else None
     origin = find_origin(kind, data_dir=data_dir, download=fetch)
+    if isinstance(kind, Torchvision) and kind.entry.form == "files":
+        return _inspect_tree(str(kind), list_files(kind.entry, data_dir), on_progress)
     name = hashlib.blake2b(repr(origin.identity).encode(), digest_size=8).hexdigest()
     with workspace(cache, f"inspect-{name}") as scratch:
         return _inspect_arrays(str(kind), origin.open(scratch, None), on_progress)
@@ -128,7 +131,7 @@ def inspect(
 
 def _inspect_tree(source: str, tree: Tree, on_progress: Progress | None) -> Inspection:
     def look(file: ImageFile) -> ImageFacts | BadImage:
-        found = examine(tree.root / file.path)
+        found = examine(tree.root / file.path, formats=tree.formats)
         return BadImage(Path(file.path), found.reason) if isinstance(found, BadImage) else found
 
     found = in_parallel(look, tree.files, weigh=lambda _: 1, on_progress=on_progress)

@@ -23,10 +23,11 @@ from trainer.data.images import BadImage
 from trainer.data.material import Material, Origin, without
 from trainer.data.named import scan_named
 from trainer.data.npz import find_npz
-from trainer.data.sources import Cifar10, Digits, Files, Folder, Named, Npz, Source, Table, parse_source
+from trainer.data.sources import Cifar10, Digits, Files, Folder, Named, Npz, Source, Table, Torchvision, parse_source
 from trainer.data.splits import Selection, SplitName, make_splits
 from trainer.data.store import SCHEMA, DataSet, describe, load_data_set, write_labels
 from trainer.data.tables import scan_table
+from trainer.data.torchvision_sets import find_published
 from trainer.data.tree import Tree, check_tree, origin_of
 from trainer.errors import DataError
 
@@ -67,7 +68,7 @@ class Options:
 
 
 def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all but the first are named
-    source: str,
+    source: str | Source,
     *,
     cache: Path,
     data_dir: Path,
@@ -86,9 +87,9 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
     Processes that ask for the same at once make it once; the others wait for it.
 
     Args:
-        source: As `parse_source` reads it.
+        source: As `parse_source` reads it, or has read it.
         cache: Holds the prepared data sets; made if absent.
-        data_dir: Holds CIFAR-10, or receives it.
+        data_dir: Holds the data sets that have names, or receives them.
         image_size: Side of the square images; None keeps their size, or takes 64 for folders.
         val_fraction: Of what is not in the test split; of no effect where the source has its own.
         test_fraction: Of all; of no effect where the source has its own.
@@ -97,7 +98,7 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
             in the data set, up to a tenth of all.
         duplicates: What to do about copies: count those across splits, or leave exact ones out, or those that look the
             same in another split, too.
-        allow_download: Whether CIFAR-10 may come from the network.
+        allow_download: Whether data sets may come from the network.
         on_progress: Called from this thread with the numbers of images done and in all.
         download: Leaves the official archive of CIFAR-10, or a cifar10.npz, in the folder that it is given.
 
@@ -112,7 +113,7 @@ def prepare(  # noqa: PLR0913  -- each is a separate choice of the user, and all
         on_bad_image=on_bad_image,
         duplicates=duplicates,
     )
-    found = parse_source(source)
+    found = parse_source(source) if isinstance(source, str) else source
     origin = find_origin(found, data_dir=data_dir, download=download if allow_download else None)
     target = cache / _folder_name(origin, options)
     if prepared := _whole(target):
@@ -138,6 +139,8 @@ def find_origin(source: Source, *, data_dir: Path, download: Download | None) ->
             return find_digits()
         case Cifar10():
             return find_cifar10(data_dir, download)
+        case Torchvision(entry):
+            return find_published(entry, data_dir, may_download=download is not None)
         case Npz(path):
             return find_npz(path)
         case Folder() | Named() | Table():

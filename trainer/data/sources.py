@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.data.catalogue import CATALOGUE
+from trainer.data.published import Published
 from trainer.errors import DataError, did_you_mean
 
 
@@ -20,6 +22,16 @@ class Cifar10:
 
     def __str__(self) -> str:
         return "cifar10"
+
+
+@dataclass(frozen=True, slots=True)
+class Torchvision:
+    """A data set that torchvision can read, from the data folder or the network."""
+
+    entry: Published
+
+    def __str__(self) -> str:
+        return self.entry.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +77,15 @@ class Table:
 
 
 Files = Folder | Named | Table
-Source = Digits | Cifar10 | Npz | Files
+Source = Digits | Cifar10 | Torchvision | Npz | Files
 
-FORMS = "digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"
+FORMS = "a name (digits, cifar10, mnist, ...), npz:FILE, folder:DIR, files:DIR or csv:FILE"
 _NAMED: dict[str, type[Digits | Cifar10]] = {"digits": Digits, "cifar10": Cifar10}
 _PLACED: dict[str, type[Npz | Table]] = {"npz:": Npz, "csv:": Table}
 _FOLDER, _TEST = "folder:", "?test="
 _FILES, _LABEL = "files:", "?label="
 _PREFIXES = (*_PLACED, _FOLDER, _FILES)
+NAMES = tuple(sorted((*_NAMED, *CATALOGUE)))
 
 
 def parse_source(text: str) -> Source:
@@ -83,6 +96,8 @@ def parse_source(text: str) -> Source:
     """
     if text in _NAMED:
         return _NAMED[text]()
+    if text in CATALOGUE:
+        return Torchvision(CATALOGUE[text])
     kind, colon, place = text.partition(":")
     if kind + colon in _PLACED and place:
         return _PLACED[kind + colon](Path(place).expanduser())
@@ -92,7 +107,10 @@ def parse_source(text: str) -> Source:
     if kind + colon == _FILES and place:
         folder, mark, label = place.partition(_LABEL)
         return Named(Path(folder).expanduser(), label if mark else None)
-    raise DataError(f"No data source is called {text!r}.{_remedy(text, kind + colon)} A source is {FORMS}.")
+    raise DataError(
+        f"No data source is called {text!r}.{_remedy(text, kind + colon)} A source is {FORMS}."
+        f" The names are {', '.join(NAMES)}."
+    )
 
 
 def _remedy(text: str, head: str) -> str:
@@ -102,4 +120,4 @@ def _remedy(text: str, head: str) -> str:
     for suffix, form in ((".npz", "npz:"), (".csv", "csv:")):
         if text.endswith(suffix) and head not in _PREFIXES:
             return f" Write {form}{text}."
-    return did_you_mean(head, (*_NAMED, *_PREFIXES))
+    return did_you_mean(head.lower().replace("-", "_"), (*NAMES, *_PREFIXES))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.images import THUMB, BadImage, Pixels, decode, is_image_name, shown, thumbnail_in
+from trainer.data.images import FORMATS, THUMB, BadImage, Pixels, decode, is_image_name, shown, thumbnail_in
 from trainer.data.material import Material, Origin, Part, check_class_names
 from trainer.data.splits import SPLITS, SplitName, listed
 from trainer.errors import DataError, did_you_mean
@@ -46,12 +46,13 @@ class Tree:
     """What a folder holds, in an order that does not depend on the file system."""
 
     root: Path
-    class_names: tuple[str, ...]  # sorted
+    class_names: tuple[str, ...]  # in the order of their numbers
     splits: tuple[SplitName, ...]  # that the source gives; only `train` where it gives none
     files: tuple[ImageFile, ...]  # by split, class and path
     empty: tuple[str, ...] = ()  # class folders without an image
     unfit: tuple[BadImage, ...] = ()  # links and special files; paths below the root
     num_ignored: int = 0  # files that are no images by their names
+    formats: tuple[str, ...] = FORMATS  # that are opened
 
     def labels(self, split: SplitName) -> NDArray[np.int64]:
         """Return the class numbers of the files of one split."""
@@ -165,8 +166,14 @@ def origin_of(tree: Tree, *, name: str) -> Origin:
     return Origin(
         name=name,
         identity=[*tree.class_names, *files, *map(str, tree.unfit)],
-        open=lambda _, size: _material(tree, size or DEFAULT_SIZE),
+        open=lambda _, size: tree_material(tree, size or DEFAULT_SIZE),
     )
+
+
+def tree_material(tree: Tree, size: int) -> Material:
+    """Return the images of a tree, to be decoded to squares of `size` pixels."""
+    parts = {split: _part(tree, split, size) for split in tree.splits}
+    return Material(class_names=tree.class_names, image_shape=(size, size, 3), parts=parts, unfit=tree.unfit)
 
 
 def look_at(path: str, found: Findings) -> Found | None:
@@ -204,18 +211,13 @@ def _checked(place: str, info: os.stat_result, found: Findings, *, may_lead_out:
     return Found(place.removeprefix(f"{found.root}/"), f"{info.st_size}|{info.st_mtime_ns}")
 
 
-def _material(tree: Tree, size: int) -> Material:
-    parts = {split: _part(tree, split, size) for split in tree.splits}
-    return Material(class_names=tree.class_names, image_shape=(size, size, 3), parts=parts, unfit=tree.unfit)
-
-
 def _part(tree: Tree, split: SplitName, size: int) -> Part:
     paths = [f.path for f in tree.files if f.split == split]
 
     def fill(numbers: NDArray[np.int64], out: Pixels) -> list[BadImage]:
         bad = []
         for row, number in enumerate(numbers):
-            image = decode(tree.root / paths[number], size=size)
+            image = decode(tree.root / paths[number], size=size, formats=tree.formats)
             if isinstance(image, BadImage):
                 bad.append(BadImage(Path(paths[number]), image.reason))
             else:
@@ -223,7 +225,7 @@ def _part(tree: Tree, split: SplitName, size: int) -> Part:
         return bad
 
     def thumbnails(numbers: NDArray[np.int64]) -> Pixels:
-        found = (thumbnail_in(tree.root / paths[number]) for number in numbers)
+        found = (thumbnail_in(tree.root / paths[number], formats=tree.formats) for number in numbers)
         blank = np.zeros((THUMB, THUMB), dtype=np.uint8)  # gone since it was decoded: like no other image
         return np.stack([blank if isinstance(one, BadImage) else one for one in found])
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import trainer
-from trainer.data import DataSet, parse_source, prepare
+from trainer.data import DataSet, Source, parse_source, prepare
 from trainer.data.material import Origin
 from trainer.data.preparation import find_origin
 
@@ -76,7 +76,7 @@ def write_npz(path: Path, content: Mapping[str, Any]) -> Path:
     return path
 
 
-def prepared(source: str, place: Path, **options: Any) -> DataSet:
+def prepared(source: str | Source, place: Path, **options: Any) -> DataSet:
     return prepare(source, cache=place / "cache", data_dir=place / "data", **options)
 
 

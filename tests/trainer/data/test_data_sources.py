@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from autoclf.options import SOURCES
-from trainer.data import Cifar10, Digits, Folder, Named, Npz, Source, Table, parse_source
+from trainer.data import Cifar10, Digits, Folder, Named, Npz, Source, Table, Torchvision, parse_source
+from trainer.data.catalogue import CATALOGUE
 from trainer.data.sources import FORMS
 from trainer.errors import DataError
 
@@ -13,6 +14,7 @@ from trainer.errors import DataError
     [
         ("digits", Digits()),
         ("cifar10", Cifar10()),
+        ("mnist", Torchvision(CATALOGUE["mnist"])),
         ("npz:some/file.npz", Npz(Path("some/file.npz"))),
         ("npz:C:odd.npz", Npz(Path("C:odd.npz"))),
         ("folder:/images", Folder(Path("/images"))),
@@ -36,9 +38,12 @@ def test_a_source_is_read_as_it_is_written(text: str, source: Source) -> None:
         ("images.npz", "Write npz:images.npz"),
         ("npz:", "npz:FILE"),
         ("folder:", "folder:DIR"),
-        ("", "A source is digits, cifar10, npz:FILE, folder:DIR, files:DIR or csv:FILE"),
-        ("\0", "A source is digits"),
-        ("mnist", "No data source is called 'mnist'"),
+        ("", r"A source is a name \(digits, cifar10, mnist, ...\), npz:FILE, folder:DIR, files:DIR or csv:FILE"),
+        ("\0", "A source is a name"),
+        ("", "The names are caltech101, cifar10, cifar100, .*, usps"),
+        ("minst", "No data source is called 'minst'. Did you mean 'mnist'"),
+        ("FashionMNIST", "Did you mean 'fashion_mnist'"),
+        ("cifar-100", "Did you mean 'cifar100'"),
         ("labels.csv", "Write csv:labels.csv"),
         ("file:x", "Did you mean 'files:'"),
         ("files:", "files:DIR"),
@@ -55,7 +60,7 @@ def test_the_bare_name_of_a_folder_is_answered_with_how_to_write_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "text", ["digits", "cifar10", "npz:a.npz", "folder:b", "files:c", "files:c?label=(x)", "csv:d.csv"]
+    "text", ["digits", "cifar10", "svhn", "npz:a.npz", "folder:b", "files:c", "files:c?label=(x)", "csv:d.csv"]
 )
 def test_a_source_prints_as_it_is_written(text: str) -> None:
     assert str(parse_source(text)) == text

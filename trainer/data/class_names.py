@@ -1,0 +1,65 @@
+"""Names of classes for people, where the files of a data set have numbers or words run together."""
+
+import string
+
+DIGITS = tuple(string.digits)
+LETTERS = tuple(string.ascii_lowercase)
+BALANCED = (*DIGITS, *string.ascii_uppercase, *(f"small {letter}" for letter in "abdefghnqrt"))
+BY_CLASS = (*DIGITS, *string.ascii_uppercase, *(f"small {letter}" for letter in LETTERS))
+LAND_USE = (
+    "annual crop",
+    "forest",
+    "herbaceous vegetation",
+    "highway",
+    "industrial",
+    "pasture",
+    "permanent crop",
+    "residential",
+    "river",
+    "sea or lake",
+)
+TRAFFIC_SIGNS = (
+    "speed limit 20",
+    "speed limit 30",
+    "speed limit 50",
+    "speed limit 60",
+    "speed limit 70",
+    "speed limit 80",
+    "end of speed limit 80",
+    "speed limit 100",
+    "speed limit 120",
+    "no overtaking",
+    "no overtaking for lorries",
+    "right of way at the next crossing",
+    "priority road",
+    "give way",
+    "stop",
+    "no vehicles",
+    "no lorries",
+    "no entry",
+    "danger",
+    "bend to the left",
+    "bend to the right",
+    "double bend",
+    "uneven road",
+    "slippery road",
+    "road narrows on the right",
+    "road works",
+    "traffic lights",
+    "pedestrians",
+    "children",
+    "bicycles",
+    "ice or snow",
+    "wild animals",
+    "end of all limits",
+    "turn right ahead",
+    "turn left ahead",
+    "ahead only",
+    "ahead or right",
+    "ahead or left",
+    "keep right",
+    "keep left",
+    "roundabout",
+    "end of no overtaking",
+    "end of no overtaking for lorries",
+)
