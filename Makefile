@@ -26,8 +26,9 @@ check: $(STAMP)  ## what a commit must pass beside the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(STAMP)  ## the training speeds that the README claims
+bench: $(STAMP)  ## the training speeds that the README claims, and what augmentations cost
 	$(BIN)/python -m benchmarks.training_speed --data-dir $(or $(AUTOCLF_DATA_DIR),data)
+	$(BIN)/python -m benchmarks.augmentation_cost
 
 clean:  ## remove the environment; stores and data stay
 	rm -rf $(VENV)

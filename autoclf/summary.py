@@ -14,7 +14,7 @@ from search.request import Request
 from search.run import Outcome
 from search.trials import State
 from trainer.config import JobConfig, flat
-from trainer.settings import is_pretrained
+from trainer.settings import is_pretrained, left_out
 
 ROWS = 10
 AIMS = {"top5_accuracy": "top-5 accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"}
@@ -61,9 +61,7 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
 
 def changed_settings(config: JobConfig) -> Mapping[str, object]:
     """Return the settings of a job that a person would name: not the machine's, and none that is off."""
-    hidden = ["runtime.", "data"]
-    if not config.augment.randaugment_ops:
-        hidden.append("augment.randaugment_magnitude")
+    hidden = ["runtime.", "data", *(f"augment.{name}" for name in left_out(config.augment))]
     if config.loss.class_weights != "effective":
         hidden.append("loss.beta")
     if not is_pretrained(config.model):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainer.augment import augment_images, mix, soft_targets
 from trainer.augment.randaugment import MAX_MAGNITUDE, OPERATIONS
+from trainer.samples import augmented, enlarged, tiled
 from trainer.seeds import generator
 from trainer.settings import Augment
 
@@ -49,37 +50,55 @@ def load_images() -> Tensor:
     return F.interpolate(digits[:, None], scale_factor=4, mode="bilinear")
 
 
-def augmented(settings: Augment, *, epoch: int = 0) -> Change:
-    """Return the change that the training loop would make, first augmented and then mixed."""
+def cell(caption: str, *, epoch: int = 0, **settings: Any) -> Cell:
+    """Return the change that the training loop would make by these settings of `Augment`."""
 
     def change(images: Tensor) -> Tensor:
         rng = generator(images.device, 4, "sheet")
         indices = torch.arange(len(images))
-        images = augment_images(images, settings, rng=rng, epoch=epoch, indices=indices)
-        return mix(images, soft_targets(indices, len(images), 0), settings, rng=rng)[0]
+        return augmented(images, Augment(**settings), rng=rng, epoch=epoch, indices=indices)
 
-    return change
+    return Cell(caption, change)
 
 
 def settings_rows() -> dict[str, list[Cell]]:
     """Return each augmentation alone at three strengths."""
-    alternating = Augment(flip="alternating")
     return {
         "flip": [
-            Cell("random", augmented(Augment(flip="random"))),
-            Cell("alternating, epoch 0", augmented(alternating, epoch=0)),
-            Cell("alternating, epoch 1", augmented(alternating, epoch=1)),
+            cell("random", flip="random"),
+            cell("alternating, epoch 0", flip="alternating"),
+            cell("alternating, epoch 1", flip="alternating", epoch=1),
         ],
-        "crop_padding": [Cell(f"{n} pixels", augmented(Augment(crop_padding=n))) for n in (2, 4, 8)],
-        "rotation": [Cell(f"± {n}°", augmented(Augment(rotation=n))) for n in (10, 30, 90)],
-        "color_jitter": [Cell(f"1 ± {s}", augmented(Augment(color_jitter=s))) for s in (0.2, 0.5, 1.0)],
+        "turns": [
+            cell("vertical_flip", vertical_flip=True),
+            cell("quarter_turns", quarter_turns=True),
+            cell("both", vertical_flip=True, quarter_turns=True),
+        ],
+        "crop_padding": [cell(f"{n} pixels", crop_padding=n) for n in (2, 4, 8)],
+        "crop_scale": [cell(f"from {100 * share:g} %", crop_scale=share) for share in (0.8, 0.4, 0.08)],
+        "shear": [cell(f"± {n}°", shear=n) for n in (5, 15, 45)],
+        "scale": [cell(f"1 / {1 + n} to {1 + n}", scale=n) for n in (0.1, 0.3, 1.0)],
+        "rotation": [cell(f"± {n}°", rotation=n) for n in (10, 30, 90)],
+        "translate": [cell(f"± {100 * share:g} %", translate=share) for share in (0.1, 0.25, 0.5)],
+        "elastic": [
+            cell("alpha 20, sigma 4", elastic=20.0),
+            cell("alpha 60, sigma 4", elastic=60.0),
+            cell("alpha 20, sigma 2", elastic=20.0, elastic_sigma=2.0),
+        ],
+        "color_jitter": [cell(f"1 ± {s}", color_jitter=s) for s in (0.2, 0.5, 1.0)],
+        "grey": [cell(f"chance {chance}", grey=chance) for chance in (0.2, 0.5, 1.0)],
+        "blur": [cell(f"chance {chance}", blur=chance) for chance in (0.2, 0.5, 1.0)],
         "randaugment": [
-            Cell(f"2 operations, magnitude {m}", augmented(Augment(randaugment_ops=2, randaugment_magnitude=m)))
-            for m in MAGNITUDES
+            cell(f"2 operations, magnitude {m}", randaugment_ops=2, randaugment_magnitude=m) for m in MAGNITUDES
         ],
-        "cutout": [Cell(f"{n} pixels", augmented(Augment(cutout=n))) for n in (6, 10, 16)],
-        "mixup": [Cell(f"alpha {alpha}", augmented(Augment(mixup=alpha))) for alpha in (0.2, 1.0, 4.0)],
-        "cutmix": [Cell(f"alpha {alpha}", augmented(Augment(cutmix=alpha))) for alpha in (0.2, 1.0, 4.0)],
+        "policy": [
+            cell(name, policy=name) for name in ("trivialaugment", "autoaugment_cifar10", "autoaugment_imagenet")
+        ],
+        "augmix": [cell(f"severity {n}", augmix=n) for n in (1, 3, 10)],
+        "cutout": [cell(f"{n} pixels", cutout=n) for n in (6, 10, 16)],
+        "erasing": [cell(f"chance {chance}", erasing=chance) for chance in (0.2, 0.5, 1.0)],
+        "mixup": [cell(f"alpha {alpha}", mixup=alpha) for alpha in (0.2, 1.0, 4.0)],
+        "cutmix": [cell(f"alpha {alpha}", cutmix=alpha) for alpha in (0.2, 1.0, 4.0)],
     }
 
 
@@ -102,18 +121,16 @@ def draw_sheet(images: Tensor, rows: dict[str, list[Cell]]) -> Image.Image:
     for row, (name, cells) in enumerate(rows.items()):
         top = GAP + row * height
         pen.text((GAP, top + CAPTION + images.shape[2] * ZOOM // 2), name, INK, font, anchor="lm")
-        for column, cell in enumerate(cells):
+        for column, one in enumerate(cells):
             left = MARGIN + column * block
-            pen.text((left, top), cell.caption, INK, font)
-            sheet.paste(strip(cell.change(images)), (left, top + CAPTION))
+            pen.text((left, top), one.caption, INK, font)
+            sheet.paste(strip(one.change(images)), (left, top + CAPTION))
     return sheet
 
 
 def strip(images: Tensor) -> Image.Image:
     """Put the first of (N, C, H, W) images side by side, `ZOOM` times as large."""
-    pixels = (images[: len(SHOWN)].expand(-1, 3, -1, -1) * 255).round().to(torch.uint8)
-    tiles = F.pad(pixels.repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3), (0, 2), value=255)
-    return Image.fromarray(torch.cat(list(tiles), dim=2).permute(1, 2, 0).numpy())
+    return tiled(enlarged(images[: len(SHOWN)], ZOOM), columns=len(SHOWN))
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, is
 from trainer.evaluate import images_to_score, score
 from trainer.features import has_fixed_features, on_features
 from trainer.files import replacing, write_bytes
-from trainer.jobfiles import PREDICTIONS, TEST_PREDICTIONS, WEIGHTS
+from trainer.jobfiles import PREDICTIONS, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.launch import launch
 from trainer.lengths import portion_size, steps_in_epoch
 from trainer.loop import Scored, is_over, predict_split, train
@@ -38,6 +38,7 @@ from trainer.metrics import estimates
 from trainer.models import input_moments
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, Halved, JobEvent, Reached, Started, Stopped, Tested
+from trainer.samples import write_samples
 from trainer.state import TrainState, begin, restore, scored_model, to_checkpoint
 from trainer.team import ALONE, Team
 
@@ -143,6 +144,8 @@ def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     examples: tuple[Examples, Examples] = splits
     if has_fixed_features(config, num_train=data_set.num_train):
         examples = on_features(state.model, config, data_set, splits) or splits
+    if content is None and examples is splits and team.leads:
+        write_samples(order.directory / SAMPLES, splits[0], config)
     return _Run(order, state, *examples, history, saved_step=state.step)
 
 

@@ -8,6 +8,7 @@ INCOMING_CHECKPOINT = "checkpoint.incoming.pt"  # whole, and about to take the p
 PREDICTIONS = "predictions.npz"  # of the validation images scored last: logits (N, K), labels (N,)
 TEST_PREDICTIONS = "test_predictions.npz"
 WEIGHTS = "weights.safetensors"
+SAMPLES = "augmented.png"  # training images as the job augments them, where it does
 
 
 def remove_leftovers(directory: Path) -> None:
@@ -17,6 +18,6 @@ def remove_leftovers(directory: Path) -> None:
 
 
 def remove_state(directory: Path) -> None:
-    """Delete checkpoints and weights of a job that nobody will go on with; its predictions stay."""
+    """Delete checkpoints and weights of a job that nobody will go on with; its predictions and pictures stay."""
     for name in (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS):
         (directory / name).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ keeps one of two equal ones.
 """
 
 import json
+import shutil
 import sqlite3
 import tempfile
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from search.tracking.figures import write_trial_files
 from search.trials import State, Trial
 from trainer.config import flat
 from trainer.crashpoints import crash_point
-from trainer.jobfiles import PREDICTIONS
+from trainer.jobfiles import PREDICTIONS, SAMPLES
 from trainer.results import EpochResult
 
 UID = "autoclf.uid"
@@ -80,9 +81,11 @@ class MlflowRuns:
     def show_files(self, trial: Trial) -> None:
         """Draw the trial's figures and upload them with its reports."""
         shown = self._shown[trial.number]
-        predictions = self.store.job(self.name, trial.number) / PREDICTIONS
+        job = self.store.job(self.name, trial.number)
         with tempfile.TemporaryDirectory() as folder:
-            write_trial_files(Path(folder), trial, predictions=predictions, class_names=self.class_names)
+            write_trial_files(Path(folder), trial, predictions=job / PREDICTIONS, class_names=self.class_names)
+            if not shown.epoch_of_files and (job / SAMPLES).exists():  # the same at every rung
+                shutil.copy(job / SAMPLES, folder)
             crash_point("in_artifact_upload")
             self.client.log_artifacts(shown.run_id, folder)
         shown.epoch_of_files = trial.reached[-1]

@@ -1,8 +1,9 @@
 import pytest
 
-from autoclf.summary import short_columns
+from autoclf.summary import changed_settings, short_columns
 from search.leaderboard import COLUMNS
 from search.trials import OBJECTIVES
+from trainer.config import job_config
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -12,3 +13,10 @@ def test_the_short_table_shows_what_decided(objective: str) -> None:
     assert objective.replace("/", "_") in columns
     assert "val_accuracy" in columns
     assert set(columns) <= COLUMNS.keys()
+
+
+def test_augmentations_that_are_left_out_are_not_named() -> None:
+    plain, turned = (changed_settings(job_config(settings)) for settings in ({}, {"augment.elastic": 5.0}))
+
+    assert not [path for path in plain if path.startswith("augment.")]
+    assert [path for path in turned if path.startswith("augment.")] == ["augment.elastic", "augment.elastic_sigma"]

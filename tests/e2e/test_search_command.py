@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.store import Store
 from tests.books import assert_books_agree
 from tests.command import Desk
+from trainer.jobfiles import SAMPLES
 
 SEARCH = ("search", "--space", "tiny.yaml", "--trials", "4")
 
@@ -53,6 +55,15 @@ def test_the_same_command_again_draws_nothing_anew(searched: Desk) -> None:
 
     assert before
     assert _times_of_files(searched) == before
+
+
+def test_a_trial_that_augments_its_images_shows_them(searched: Desk) -> None:
+    augmenting = [trial for trial in Store(searched.store).trials("tiny") if trial.config.augment.crop_padding]
+
+    pictures = list((searched.store / "artifacts").rglob(SAMPLES))
+
+    assert len(pictures) == len(augmenting)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
 def _times_of_files(desk: Desk) -> dict[Path, int]:

@@ -61,6 +61,11 @@ def results(desk: Desk) -> list[EpochResult]:
         ({"scoring__tta": "flip_shift"}, False),
         ({"augment__crop_padding": 1}, False),
         ({"augment__mixup": 0.1}, False),
+        ({"augment__elastic_sigma": 2.0}, True),  # of no deformation
+        ({"augment__elastic": 2.0}, False),
+        ({"augment__vertical_flip": True}, False),
+        ({"augment__crop_scale": 0.9}, False),
+        ({"augment__policy": "trivialaugment"}, False),
         ({"model__dropout": 0.1}, False),
         ({"model__drop_path": 0.1}, False),
         ({"model__weights": ""}, False),

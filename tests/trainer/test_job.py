@@ -14,7 +14,7 @@ from trainer.data import DataSet
 from trainer.data.locked import open_test_split
 from trainer.evaluate import score
 from trainer.export import load_servable
-from trainer.jobfiles import CHECKPOINT, PREDICTIONS, PREVIOUS_CHECKPOINT, TEST_PREDICTIONS, WEIGHTS
+from trainer.jobfiles import CHECKPOINT, PREDICTIONS, PREVIOUS_CHECKPOINT, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.orders import MeasureOrder
 from trainer.results import EpochResult, Reached, Started, StepResult, Stopped
 
@@ -40,12 +40,12 @@ def test_a_job_shows_progress_between_its_epochs(desk: Desk) -> None:
     assert [event.epoch for event in desk.heard if isinstance(event, StepResult)][:1] == [0.25]
 
 
-def test_an_epoch_reached_leaves_checkpoint_predictions_and_weights(desk: Desk) -> None:
+def test_an_epoch_reached_leaves_picture_checkpoint_predictions_and_weights(desk: Desk) -> None:
     reached = desk.train()[-1]
 
     assert isinstance(reached, Reached)
     assert reached.predictions == PREDICTIONS
-    assert sorted(path.name for path in desk.directory.iterdir()) == [CHECKPOINT, PREDICTIONS, WEIGHTS]
+    assert sorted(path.name for path in desk.directory.iterdir()) == [SAMPLES, CHECKPOINT, PREDICTIONS, WEIGHTS]
     assert desk.checkpoint()["step"] == 8
 
 

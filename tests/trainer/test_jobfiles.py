@@ -9,16 +9,16 @@ STATE = {
     jobfiles.INCOMING_CHECKPOINT,
     jobfiles.WEIGHTS,
 }
-SCORES = {jobfiles.PREDICTIONS, jobfiles.TEST_PREDICTIONS}
+KEPT = {jobfiles.PREDICTIONS, jobfiles.TEST_PREDICTIONS, jobfiles.SAMPLES}
 
 
-def test_a_job_that_nobody_goes_on_with_keeps_its_predictions(tmp_path: Path) -> None:
-    for name in STATE | SCORES:
+def test_a_job_that_nobody_goes_on_with_keeps_its_predictions_and_pictures(tmp_path: Path) -> None:
+    for name in STATE | KEPT:
         (tmp_path / name).write_bytes(b"content")
 
     remove_state(tmp_path)
 
-    assert {path.name for path in tmp_path.iterdir()} == SCORES
+    assert {path.name for path in tmp_path.iterdir()} == KEPT
 
 
 def test_removing_what_is_gone_does_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from trainer.augment import draws
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey, ITU-R 601
 LEVELS = 256
+GREY = 0.5  # of what a square hides or a warp uncovers
 
 
 def jitter(images: Tensor, *, strength: float, rng: Generator) -> Tensor:
@@ -21,6 +22,12 @@ def jitter(images: Tensor, *, strength: float, rng: Generator) -> Tensor:
     for change in (brightness, contrast, saturation):
         images = change(images, draws.uniform(len(images), 1 - strength, 1 + strength, rng=rng))
     return images
+
+
+def random_grey(images: Tensor, *, chance: float, rng: Generator) -> Tensor:
+    """Take the colours of each image away with this chance; one channel stays as it is."""
+    is_grey = draws.chances(len(images), chance, rng=rng)
+    return torch.where(is_grey[:, None, None, None], grey(images).clamp(max=1), images)
 
 
 def brightness(images: Tensor, factors: Tensor) -> Tensor:

@@ -21,6 +21,27 @@ def coins(num: int, *, rng: Generator) -> Tensor:
     return integers(num, 0, 1, rng=rng).bool()
 
 
+def chances(num: int, chance: float, *, rng: Generator) -> Tensor:
+    """Draw (num,) bool, each true with this chance."""
+    return uniform(num, 0, 1, rng=rng) < chance
+
+
+def signs(num: int, *, rng: Generator) -> Tensor:
+    """Draw (num,) float32, 1 or -1."""
+    return coins(num, rng=rng) * 2.0 - 1
+
+
+def shares(parts: int, num: int, *, rng: Generator) -> Tensor:
+    """Draw (parts, num) float32 shares whose sum over the parts is 1, from Dirichlet(1, ..., 1).
+
+    They are the gaps that evenly drawn numbers leave between 0 and 1.
+
+    Source: Devroye 1986, Non-Uniform Random Variate Generation, Ch. V.
+    """
+    cuts = uniform((parts - 1) * num, 0, 1, rng=rng).view(parts - 1, num).sort(0).values
+    return cuts.diff(dim=0, prepend=cuts.new_zeros(1, num), append=cuts.new_ones(1, num))
+
+
 def symmetric_beta(num: int, *, alpha: float, rng: Generator) -> Tensor:
     """Draw (num,) float32 numbers in [0, 1] from Beta(alpha, alpha), for any `alpha` above 0.
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from trainer.augment import draws
-from trainer.augment.geometry import inside
+from trainer.augment.hiding import inside
 from trainer.settings import Augment
 
 

@@ -1,6 +1,6 @@
 """The settings of one training job, section by section: frozen values with the range that each must lie in."""
 
-from trainer.settings.augment import Augment
+from trainer.settings.augment import Augment, asked_for, left_out
 from trainer.settings.declare import BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, Range, number
 from trainer.settings.losses import LOSSES, AnyLoss, Bce, CrossEntropy, Focal, LogitAdjusted, Loss
 from trainer.settings.models import (
@@ -100,7 +100,9 @@ __all__ = [
     "Vit",
     "WideResNet",
     "Wsd",
+    "asked_for",
     "is_pretrained",
+    "left_out",
     "number",
     "what_is_trained",
 ]

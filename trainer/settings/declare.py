@@ -35,6 +35,15 @@ FRACTION = Range(0, 1)
 BELOW_ONE = Range(0, 1, high_open=True)
 
 
-def number(default: float, allowed: Range) -> Any:
-    """Declare a numeric field with the range that its value must lie in."""
-    return field(default=default, metadata={"range": allowed})
+def number(default: float, allowed: Range, *, detail_of: str = "") -> Any:
+    """Declare a numeric field.
+
+    Args:
+        default: What a job has that does not say.
+        allowed: The range that a value must lie in.
+        detail_of: The field of the same section without which this one decides nothing; empty if there is none.
+    """
+    metadata: dict[str, Any] = {"range": allowed}
+    if detail_of:
+        metadata["detail_of"] = detail_of
+    return field(default=default, metadata=metadata)

@@ -129,3 +129,20 @@ def test_a_stronger_jitter_changes_more(photos: Tensor) -> None:
     )
 
     assert 0 < weak < strong
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.2, 1.0])
+def test_images_lose_their_colours_with_their_chance(photos: Tensor, chance: float, rng: Generator) -> None:
+    images = photos.repeat(60, 1, 1, 1)
+    grey = torch.stack([from_pillow(to_pillow(image).convert("L")) for image in photos]).repeat(60, 1, 1, 1)
+
+    changed = color.random_grey(images, chance=chance, rng=rng)
+
+    is_grey = (changed == changed[:, :1]).flatten(1).all(1)
+    assert is_grey.float().mean().item() == pytest.approx(chance, abs=0.06)
+    torch.testing.assert_close(changed[is_grey], grey[is_grey].expand(-1, 3, -1, -1), rtol=0, atol=1.01 * LEVEL)
+    assert torch.equal(changed[~is_grey], images[~is_grey])
+
+
+def test_one_channel_is_grey_already(photos: Tensor, rng: Generator) -> None:
+    assert torch.equal(color.random_grey(photos[:, :1], chance=1.0, rng=rng), photos[:, :1])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Generator
@@ -42,3 +43,28 @@ def test_uniform_numbers_fill_their_interval(rng: Generator) -> None:
 
 def test_coins_are_fair(rng: Generator) -> None:
     assert draws.coins(10_000, rng=rng).float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])
+def test_a_chance_is_met_as_often_as_it_says(chance: float, rng: Generator) -> None:
+    assert draws.chances(10_000, chance, rng=rng).float().mean().item() == pytest.approx(chance, abs=0.02)
+
+
+def test_signs_are_one_up_or_down(rng: Generator) -> None:
+    drawn = draws.signs(10_000, rng=rng)
+
+    assert set(drawn.tolist()) == {-1.0, 1.0}
+    assert drawn.mean().item() == pytest.approx(0, abs=0.04)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_shares_sum_to_one_and_have_the_quantiles_of_dirichlet(parts: int, rng: Generator) -> None:
+    drawn = draws.shares(parts, 40_000, rng=rng)
+    expected = torch.from_numpy(np.random.default_rng(0).dirichlet([1.0] * parts, 40_000)).T
+
+    torch.testing.assert_close(drawn.sum(0), torch.ones(40_000))
+    assert drawn.min() >= 0
+    shares = torch.linspace(0.05, 0.95, 19, dtype=torch.double)
+    for ours, theirs in zip(drawn.double(), expected, strict=True):
+        below = [(values[:, None] <= shares).double().mean(0) for values in (ours, theirs)]
+        torch.testing.assert_close(*below, rtol=0, atol=0.015)  # four standard deviations

@@ -1,5 +1,3 @@
-from typing import Literal
-
 import numpy as np
 import pytest
 import torch
@@ -70,68 +68,22 @@ def test_an_image_is_flipped_by_its_index_wherever_it_stands_in_the_batch() -> N
     assert torch.equal(shuffled, geometry.alternating_flips(torch.arange(100), epoch=3)[order])
 
 
-@pytest.mark.parametrize("padding", ["reflection", "grey"])
-@pytest.mark.parametrize("quarters", [-1, 0, 1, 2, 3, 4])
-def test_quarter_turns_are_counter_clockwise_and_exact(
-    photos: Tensor, quarters: int, padding: Literal["reflection", "grey"]
+def test_a_vertical_flip_turns_about_half_upside_down_and_leaves_the_rest(photos: Tensor, rng: Generator) -> None:
+    result = geometry.random_vertical_flip(photos[:1].expand(400, -1, -1, -1), rng=rng)
+
+    is_flipped, is_same = ((result == look).flatten(1).all(1) for look in (photos[:1].flip(2), photos[:1]))
+    assert torch.equal(is_flipped, ~is_same)
+    assert 160 <= is_flipped.sum() <= 240
+
+
+@pytest.mark.parametrize(("width", "quarters"), [(24, (0, 1, 2, 3)), (20, (0, 2))], ids=["square", "oblong"])
+def test_every_quarter_turn_that_fits_is_taken_equally_often(
+    photos: Tensor, rng: Generator, width: int, quarters: tuple[int, ...]
 ) -> None:
-    square = photos[:, :, :20, :20]
-    matrices = geometry.rotations(torch.full((len(square),), 90.0 * quarters))
+    square = torch.cat([photos, photos[..., :4]], dim=3)[:1, :, :, :width]
 
-    turned = geometry.warp(square, matrices, padding=padding)
+    result = geometry.random_quarter_turns(square.expand(800, -1, -1, -1), rng=rng)
 
-    torch.testing.assert_close(turned, square.rot90(quarters, (2, 3)), rtol=0, atol=1e-4)
-
-
-def test_half_turns_are_exact_on_oblong_images(photos: Tensor) -> None:
-    turned = geometry.warp(photos, geometry.rotations(torch.full((len(photos),), 180.0)), padding="reflection")
-
-    torch.testing.assert_close(turned, photos.flip(2, 3), rtol=0, atol=1e-4)
-
-
-def test_a_rotation_brings_in_no_colour_that_was_not_there(rng: Generator) -> None:
-    flat = torch.full((50, 3, 9, 13), 0.7)
-
-    turned = geometry.rotate(flat, degrees=180, rng=rng)
-
-    torch.testing.assert_close(turned, flat)
-
-
-@pytest.mark.parametrize(("degrees", "other"), [(1.0, 10.0), (10.0, 45.0)])
-def test_a_larger_rotation_changes_more(photos: Tensor, degrees: float, other: float) -> None:
-    small, large = (
-        (geometry.rotate(photos, degrees=angle, rng=torch.Generator().manual_seed(0)) - photos).abs().mean()
-        for angle in (degrees, other)
-    )
-
-    assert 0 < small < large
-
-
-@given(side=st.integers(1, 40), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
-def test_cutout_hides_exactly_one_square_clipped_at_the_border(side: int, height: int, width: int, seed: int) -> None:
-    images = torch.full((20, 3, height, width), 2.0)  # no pixel is grey before
-
-    hidden = geometry.cutout(images, side=side, rng=torch.Generator().manual_seed(seed)) == geometry.GREY
-
-    assert (hidden == hidden[:, :1]).all()
-    for square in hidden[:, 0]:
-        rows, columns = square.any(1), square.any(0)
-        # A full rectangle, without holes, no longer than the side and shorter only at a border.
-        assert torch.equal(square, rows[:, None] & columns[None, :])
-        assert is_clipped_interval(rows, side)
-        assert is_clipped_interval(columns, side)
-
-
-def is_clipped_interval(inside: Tensor, side: int) -> bool:
-    """Say whether true places follow each other, `side` of them or fewer where they touch an end."""
-    places = inside.nonzero().flatten().tolist()
-    touches = places[0] == 0 or places[-1] == len(inside) - 1
-    without_holes = places[-1] - places[0] + 1 == len(places)
-    return without_holes and (len(places) == side or (len(places) < side and touches))
-
-
-def test_the_centre_of_a_cutout_is_every_pixel_equally_often(rng: Generator) -> None:
-    hidden = geometry.cutout(torch.zeros(20_000, 1, 4, 5), side=1, rng=rng) == geometry.GREY
-
-    torch.testing.assert_close(hidden.float().mean(0), torch.full((1, 4, 5), 1 / 20), rtol=0.15, atol=0)
+    taken = torch.stack([(result == square.rot90(number, (2, 3))).flatten(1).all(1) for number in quarters])
+    assert (taken.sum(0) == 1).all()
+    assert taken.float().mean(1).tolist() == pytest.approx([1 / len(quarters)] * len(quarters), abs=0.06)
