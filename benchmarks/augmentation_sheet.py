@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer.augment.randaugment import MAX_MAGNITUDE, OPERATIONS
-from trainer.samples import augmented, enlarged, tiled
+from trainer.samples import augmented, tiled
 from trainer.seeds import generator
 from trainer.settings import Augment
 
@@ -130,7 +130,7 @@ def draw_sheet(images: Tensor, rows: dict[str, list[Cell]]) -> Image.Image:
 
 def strip(images: Tensor) -> Image.Image:
     """Put the first of (N, C, H, W) images side by side, `ZOOM` times as large."""
-    return tiled(enlarged(images[: len(SHOWN)], ZOOM), columns=len(SHOWN))
+    return tiled(images[: len(SHOWN)], columns=len(SHOWN), times=ZOOM)
 
 
 def main() -> None:

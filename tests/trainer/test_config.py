@@ -130,7 +130,7 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
         pytest.param({"zzz": 1}, "This job has no setting 'zzz'.", id="an unknown setting like no other"),
         pytest.param(
             {"augment": "strong"},
-            "This job has no setting 'augment'. Did you mean 'augment.flip'?",
+            "This job has no setting 'augment'. Did you mean 'augment.grey'?",
             id="a plain section",
         ),
         pytest.param(

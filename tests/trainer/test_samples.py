@@ -13,7 +13,7 @@ from trainer.batches import Images
 from trainer.config import JobConfig, Value
 from trainer.data import DataSet
 from trainer.jobfiles import SAMPLES
-from trainer.samples import draw_samples, sized, tiled, write_samples
+from trainer.samples import draw_samples, reduced, tiled, write_samples
 
 COLUMNS = 8
 FULL: dict[str, Value] = {"augment.crop_padding": 2, "augment.policy": "trivialaugment", "augment.cutmix": 1.0}
@@ -59,21 +59,31 @@ def test_jobs_of_one_seed_show_the_same_images(splits: Splits) -> None:
     assert not torch.equal(one[::COLUMNS], draw_samples(splits.train, job(splits, seed=5))[::COLUMNS])
 
 
-@pytest.mark.parametrize(("side", "shown"), [(8, 64), (16, 64), (32, 64), (48, 48), (96, 96), (97, 49), (224, 75)])
-def test_tiles_are_of_a_handy_size_by_whole_factors(side: int, shown: int) -> None:
-    assert sized(torch.rand(2, 3, side, side)).shape == (2, 3, shown, shown)
+@pytest.mark.parametrize(("side", "shown"), [(8, 8), (96, 96), (97, 49), (224, 75)])
+def test_large_images_are_reduced_by_whole_factors_and_keep_their_brightness(side: int, shown: int) -> None:
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+    small = reduced(images)
+
+    assert small.shape == (2, 3, shown, shown)
+    torch.testing.assert_close(small.mean((2, 3)), images.mean((2, 3)), rtol=0, atol=0.01)
 
 
-def test_an_enlarged_image_keeps_its_pixels_and_a_reduced_one_its_brightness() -> None:
-    images = torch.rand(2, 1, 20, 10, generator=torch.Generator().manual_seed(1))
+def test_small_images_are_enlarged_to_squares_of_pixels(splits: Splits, tmp_path: Path) -> None:
+    config = job(splits)
 
-    assert torch.equal(sized(images)[..., ::3, ::3], images)
-    assert sized(images.repeat(1, 1, 15, 15)).mean().item() == pytest.approx(images.mean().item(), abs=1e-3)
+    write_samples(tmp_path / SAMPLES, splits.train, config)
+
+    with Image.open(tmp_path / SAMPLES) as picture:
+        pixels = np.asarray(picture)
+    first = (draw_samples(splits.train, config)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    assert pixels.shape == (6 * 66 - 2, 8 * 66 - 2, 3)
+    assert np.array_equal(pixels[:64, :64], first.repeat(4, axis=0).repeat(4, axis=1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_tiles_stand_in_rows_with_white_between(channels: int) -> None:
-    images = torch.zeros(5, channels, 4, 6)
+    images = torch.zeros(6, channels, 4, 6)
 
     sheet = tiled(images, columns=3)
 
@@ -82,13 +92,6 @@ def test_tiles_stand_in_rows_with_white_between(channels: int) -> None:
     assert (pixels[4:6] == 255).all()
     assert (pixels[:4, 6:8] == 255).all()
     assert (pixels[:4, :6] == 0).all()
-
-
-def test_a_row_that_is_not_full_ends_in_white() -> None:
-    pixels = np.asarray(tiled(torch.zeros(5, 1, 4, 6), columns=3))
-
-    assert (pixels[6:, 8:14] == 0).all()
-    assert (pixels[6:, 16:] == 255).all()
 
 
 @pytest.mark.parametrize(("num", "side", "channels"), [(2, 8, 1), (40, 96, 3), (40, 300, 3)])
