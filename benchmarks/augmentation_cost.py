@@ -31,7 +31,7 @@ from trainer.settings import Augment
 from trainer.state import begin
 
 BATCH, CLASSES, THREADS = 128, 10, 2
-STEPS = 3  # timed
+STEPS = 3  # timed, after one that is not
 CPU = torch.device("cpu")
 SECTION = "augment."
 ALONE = {
@@ -78,13 +78,13 @@ def _furthest(domain: Domain, path: str) -> Any:
 
 
 def milliseconds(change: Callable[[], object], *, repeats: int) -> float:
-    """Return the median time of a call, after three that are not timed."""
+    """Return the median time of a call, after one that is not timed."""
     seconds = []
-    for _ in range(3 + repeats):
-        begin = time.perf_counter()
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
         change()
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * statistics.median(seconds[3:])
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[1:])
 
 
 def cost(images: Tensor, settings: Augment, *, repeats: int) -> float:
