@@ -143,9 +143,10 @@ def _machine_line(notice: Notice) -> str:
     match notice.kind:
         case "measured":
             rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in values["images_per_second"].items())
+            speeds = f"; images/s of a job: {rates}" if rates else ""  # models without epochs have none
             return (
                 f"Measured on {values['device']} in {values['precision']}: jobs at once {values['workers']}, "
-                f"threads of each {values['threads']}; images/s of a job: {rates}"
+                f"threads of each {values['threads']}{speeds}"
             )
         case "crowded":
             return f"Note: {values['workers']} workers share {values['cores']} cores; each gets a part of one."

@@ -14,10 +14,11 @@ from search.request import Request
 from search.run import Outcome
 from search.trials import State
 from trainer.config import JobConfig, flat
-from trainer.settings import is_pretrained, left_out
+from trainer.settings import Classical, is_pretrained, left_out
 
 ROWS = 10
 AIMS = {"top5_accuracy": "top-5 accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"}
+NOT_OF_CLASSICAL = ("optimizer", "schedule", "augment.", "transfer.", "training.")
 SHORT_COLUMNS = [
     "rank", "trial", "state", "val_accuracy", "epochs", "model", "optimizer", "lr", "batch_size", "train_seconds",
 ]  # fmt: skip
@@ -66,6 +67,8 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
         hidden.append("loss.beta")
     if not is_pretrained(config.model):
         hidden.append("transfer.")
+    if isinstance(config.model, Classical):
+        hidden += NOT_OF_CLASSICAL
     return {p: v for p, v in flat(config).items() if not p.startswith(tuple(hidden)) and v not in (0, "none")}
 
 

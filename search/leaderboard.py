@@ -7,6 +7,7 @@ import pandas as pd
 
 from search.trials import State, Trial, score
 from trainer.config import flat, model_name, variant_name
+from trainer.settings import Classical
 
 COLUMNS = {
     "rank": "rank",
@@ -65,7 +66,7 @@ def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, int]
 
 def _row(trial: Trial) -> dict[str, object]:
     last = trial.results[-1] if trial.results else None
-    settings = flat(trial.config)
+    settings, is_classical = flat(trial.config), isinstance(trial.config.model, Classical)
     return {
         "trial": trial.number,
         "state": trial.state.value,
@@ -76,8 +77,8 @@ def _row(trial: Trial) -> dict[str, object]:
         "val_loss": last.val_loss if last else None,
         "epochs": last.epoch if last else 0.0,
         "model": model_name(trial.config.model),
-        "optimizer": variant_name("optimizer", trial.config.optimizer),
-        "lr": settings["optimizer.lr"],
+        "optimizer": "" if is_classical else variant_name("optimizer", trial.config.optimizer),
+        "lr": None if is_classical else settings["optimizer.lr"],
         "batch_size": settings["training.batch_size"],
         "parameters": trial.num_parameters,
         "train_seconds": round(trial.train_seconds, 2),
@@ -92,7 +93,7 @@ def _format(name: str) -> Callable[[Any], str]:
     if name == "val_loss":
         return lambda value: "" if pd.isna(value) else f"{value:.4f}"
     if name == "lr":
-        return lambda value: f"{value:.3g}"
+        return lambda value: "" if pd.isna(value) else f"{value:.3g}"
     if name == "epochs":
         return lambda value: f"{value:g}"
     if name == "train_seconds":

@@ -13,6 +13,7 @@ from typing import Any
 
 from trainer.config import JobConfig, Value, job_config
 from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, from_record
+from trainer.settings import Classical
 
 Record = dict[str, Any]
 OBJECTIVES = {  # sign: what is better is larger
@@ -73,6 +74,8 @@ class Trial:
         """Estimate the time to a later epoch, an evaluation after each whole one; None before the first result."""
         if not self.results:
             return None
+        if isinstance(self.config.model, Classical):
+            return self.results[-1].eval_seconds  # it is fitted already
         per_epoch = self.train_seconds / self.results[-1].epoch
         per_evaluation = self.results[-1].eval_seconds
         return (epoch - self.epoch) * per_epoch + math.ceil(epoch - self.epoch) * per_evaluation

@@ -21,6 +21,7 @@ from torch import nn
 
 from trainer.batches import Examples, load_images, load_splits
 from trainer.checkpoints import load_checkpoint, save_checkpoint
+from trainer.classical.fit import fit
 from trainer.config import flat
 from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
@@ -39,6 +40,7 @@ from trainer.models import input_moments
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
 from trainer.results import EpochResult, Failed, Halved, JobEvent, Reached, Started, Stopped, Tested
 from trainer.samples import write_samples
+from trainer.settings import Classical
 from trainer.state import TrainState, begin, restore, scored_model, to_checkpoint
 from trainer.team import ALONE, Team
 
@@ -73,7 +75,7 @@ def carry_out(
     """
     try:
         match order:
-            case TrainOrder() if order.config.runtime.processes > team.size:
+            case TrainOrder() if _needs_others(order, team):
                 launch(order, emit=emit, should_stop=should_stop)
             case TrainOrder():
                 _train(order, team, emit, should_stop)
@@ -96,6 +98,11 @@ def _train(order: TrainOrder, team: Team, emit: Callable[[JobEvent], None], shou
     for result in run.history:
         emit(result)
     emit(_advance(run, emit, should_stop))
+
+
+def _needs_others(order: TrainOrder, team: Team) -> bool:
+    """Say whether several processes are to train the job; what is fitted without steps is fitted by one."""
+    return order.config.runtime.processes > team.size and not isinstance(order.config.model, Classical)
 
 
 def _test(order: TestOrder) -> Tested:
@@ -144,15 +151,17 @@ def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     examples: tuple[Examples, Examples] = splits
     if has_fixed_features(config, num_train=data_set.num_train):
         examples = on_features(state.model, config, data_set, splits) or splits
-    if content is None and examples is splits and team.leads:
+    is_augmented = examples is splits and not isinstance(config.model, Classical)
+    if content is None and is_augmented and team.leads:
         write_samples(order.directory / SAMPLES, splits[0], config)
     return _Run(order, state, *examples, history, saved_step=state.step)
 
 
 def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> Reached | Stopped:
-    """Train to the ordered epoch or until asked to stop; save where it matters."""
+    """Train, or fit, to the ordered epoch or until asked to stop; save where it matters."""
+    go_on = fit if isinstance(run.order.config.model, Classical) else train
     shown_at, halvings = 0.0, run.state.halvings
-    for result in train(
+    for result in go_on(
         run.state,
         run.order.config,
         train_images=run.train_images,

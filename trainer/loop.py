@@ -21,6 +21,7 @@ from trainer.evaluate import images_to_score, predict, score
 from trainer.lengths import portion_size, steps_in_epoch, steps_until
 from trainer.optimizers import groups_of
 from trainer.results import EpochResult, Evaluation, StepResult
+from trainer.settings import Classical
 from trainer.state import TrainState, keep_best, latest_model, new_stretch, scored_model
 from trainer.step import take_step
 from trainer.views import with_views
@@ -116,14 +117,26 @@ def _guard(loss: Tensor, state: TrainState, steps: int) -> None:
 def _finish_stretch(
     state: TrainState, config: JobConfig, val_images: Examples, num_train: int, *, epoch: float, until: float
 ) -> Scored:
-    """Score the model, put the sums of the stretch into one result, and begin a new stretch."""
+    """Score the model, and begin a new stretch."""
+    scored = score_stretch(state, config, val_images, num_train, epoch=epoch, until=until)
+    state.stretch = new_stretch(val_images.device)
+    return scored
+
+
+def score_stretch(
+    state: TrainState, config: JobConfig, val_images: Examples, num_train: int, *, epoch: float, until: float
+) -> Scored:
+    """Score the model, and put the sums of the stretch that ends at `epoch` into one result.
+
+    Raises:
+        Diverged: If the validation loss is no number.
+    """
     begin = time.perf_counter()
     scored = _score_latest(state, config, val_images, num_train, epoch=epoch)
     if epoch == until or is_over(state, config):
         scored = _of_kept(state, scored, val_images)
     numbers, logits, val = scored
     stretch = state.stretch
-    state.stretch = new_stretch(val_images.device)
     result = EpochResult(
         epoch=epoch,
         step=state.step,
@@ -135,7 +148,7 @@ def _finish_stretch(
         val_images=val.num_images,
         val_balanced_accuracy=val.balanced_accuracy,
         val_f1_macro=val.f1_macro,
-        lr=groups_of(state.optimizers)[0]["lr"],
+        lr=next((group["lr"] for group in groups_of(state.optimizers)), 0.0),
         images_per_second=stretch.num_images / stretch.seconds,
         epoch_seconds=stretch.seconds,
         eval_seconds=time.perf_counter() - begin,
@@ -154,7 +167,9 @@ def _score_latest(
     val = score(logits, val_images.labels[numbers])
     if not math.isfinite(val.loss):
         raise Diverged(f"The validation loss became {val.loss} at epoch {epoch:g}.")
-    if not state.step % steps_in_epoch(config, num_train):  # whatever epochs are ordered, these are the same
+    if state.optimizers and not state.step % steps_in_epoch(
+        config, num_train
+    ):  # whatever epochs are ordered, these are the same
         state.scores.append(watched(val, config.training.watch))
         if config.training.keep == "best":
             keep_best(state, state.scores[-1], logits)
@@ -190,7 +205,8 @@ def predict_split(
     """
     size = portion_size(config, state.halvings) if state.halvings else config.runtime.micro_batch
     portion = min(EVALUATION_PORTION, 2 * size) if images.device.type == "cpu" else size
-    precision = DTYPES[config.runtime.precision]
+    is_classical = isinstance(config.model, Classical)  # fitted in float32, and cheap in it
+    precision = torch.float32 if is_classical else DTYPES[config.runtime.precision]
     model = model or scored_model(state)
     if not isinstance(images, Features):  # those have their views already
         model = with_views(model, config.scoring)

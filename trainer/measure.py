@@ -18,10 +18,11 @@ from trainer.data import DataSet, load_data_set
 from trainer.devices import fastest_precision, resolve_device
 from trainer.errors import is_out_of_memory
 from trainer.features import has_fixed_features, on_features
+from trainer.loop import EVALUATION_PORTION
 from trainer.models import input_moments
 from trainer.orders import MeasureOrder
 from trainer.results import FeaturesMade, Measured
-from trainer.settings import is_pretrained
+from trainer.settings import Classical, is_pretrained
 from trainer.state import begin
 from trainer.step import take_step
 
@@ -35,13 +36,15 @@ ENOUGH_SECONDS = 0.3  # of timed steps; shorter ones are repeated
 FIRST_STEP = 8  # images of the step before, which also sets things up
 SECONDS_BETWEEN_EVENTS = 0.5
 THREADS_PORTION = 16  # images of the steps that threads are chosen by
+PIXELS_AT_ONCE = 2**20  # of the images that a model without epochs is shown together
 
 
 def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambda made: None) -> Measured:
     """Time every model and choose.
 
     On a processor a job gets as many threads as it can use well: two jobs of one thread give no more images a second
-    than one of two, but one trial is done in half the time. On an accelerator a job has it to itself.
+    than one of two, but one trial is done in half the time. On an accelerator a job has it to itself. Models without
+    epochs take no steps that could be timed; a space of nothing else gets one thread a job.
 
     Args:
         order: What to time. Of several jobs with one model, the one that takes the smallest portions counts.
@@ -57,16 +60,17 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
     configs = [_with(config, **on_device) for config in order.configs]
     torch.set_num_threads(order.num_cores)
     examples = [_examples(config, data_set, device, emit) for config in configs]
-    threads = order.threads or _threads(order, configs[0], examples[0])
+    timed = [pair for pair in zip(configs, examples, strict=True) if not isinstance(pair[0].model, Classical)]
+    threads = order.threads or (_threads(order, *timed[0]) if timed else 1)
     portions: dict[str, dict[int, float]] = defaultdict(dict)
-    for config, images in zip(configs, examples, strict=True):
+    for config, images in timed:
         portion, rate = _best_portion(_with(config, threads=threads), images, order)
         portions[model_name(config.model)][portion] = rate
     return Measured(
         device=str(device),
         precision=precision,
         channels_last=device.type != "mps",
-        micro_batches={name: min(found) for name, found in portions.items()},
+        micro_batches={name: min(found) for name, found in portions.items()} | _untimed(configs, data_set),
         images_per_second={name: found[min(found)] for name, found in portions.items()},
         threads=threads,
         workers=_workers(order, device, threads),
@@ -84,9 +88,9 @@ def _workers(order: MeasureOrder, device: torch.device, threads: int) -> int:
 def _examples(
     config: JobConfig, data_set: DataSet, device: torch.device, emit: Callable[[FeaturesMade], None]
 ) -> Examples:
-    """Return what a job trains on; weights that can't be had are told here, before the first trial."""
+    """Return what a job trains on; what can't be built is told here, before the first trial."""
     splits = load_splits(data_set, input_moments(config.model, data_set), device)
-    if not is_pretrained(config.model):
+    if not is_pretrained(config.model) and not isinstance(config.model, Classical):
         return splits[0]
     state = begin(config, data_set, splits[0])
     if not has_fixed_features(config, num_train=data_set.num_train):
@@ -170,6 +174,13 @@ def _at_its_dearest(config: JobConfig, batch_size: int) -> JobConfig:
         training=replace(config.training, batch_size=batch_size, start_size=1.0),
         transfer=replace(config.transfer, unfreeze_at=0.0),
     )
+
+
+def _untimed(configs: Iterable[JobConfig], data_set: DataSet) -> dict[str, int]:
+    """Return the portions in which models without epochs are shown images, by model name."""
+    height, width, _ = data_set.image_shape
+    portion = max(1, min(EVALUATION_PORTION, PIXELS_AT_ONCE // (height * width)))
+    return {model_name(config.model): portion for config in configs if isinstance(config.model, Classical)}
 
 
 def _wait(images: Examples) -> None:

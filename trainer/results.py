@@ -44,11 +44,16 @@ class EpochResult:
     finished_at: float  # seconds since 1970
     val_balanced_accuracy: float | None = None  # None only in records of an earlier version
     val_f1_macro: float | None = None
+    train_images: int | None = None  # fitted on, by a model without epochs
 
     def metrics(self) -> dict[str, float]:
         """Return the values under the names that the tracking store shows."""
-        later = {"val/balanced_accuracy": self.val_balanced_accuracy, "val/f1_macro": self.val_f1_macro}
-        return {name: value for name, value in later.items() if value is not None} | {
+        some = {
+            "val/balanced_accuracy": self.val_balanced_accuracy,
+            "val/f1_macro": self.val_f1_macro,
+            "train/images": self.train_images,
+        }
+        return {name: value for name, value in some.items() if value is not None} | {
             "epoch": self.epoch,
             "train/loss": self.train_loss,
             "train/accuracy": self.train_accuracy,

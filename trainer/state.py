@@ -22,7 +22,7 @@ from trainer.losses import Criterion, build_criterion
 from trainer.models import build_model, initialise_from_data
 from trainer.optimizers import Optimizers, build_optimizers
 from trainer.seeds import derive
-from trainer.settings import Training, is_pretrained
+from trainer.settings import Classical, Training, is_pretrained
 from trainer.team import ALONE, Team
 from trainer.transfer import Waiting, freeze, row_of, shares_of, waiting_in
 from trainer.watching import Best
@@ -93,7 +93,7 @@ def begin(
     ).to(device)
     if is_new:
         initialise_from_data(model, lambda: _first_images(train_images))
-    if config.training.start_size < 1:
+    if config.training.start_size < 1 and not isinstance(config.model, Classical):
         _try_small(model, config.training, data_set.image_shape)
     if config.runtime.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -104,6 +104,7 @@ def begin(
     batch_size = math.ceil(min(config.training.batch_size, len(train_images)) / team.size)
     length = steps_until(config, len(train_images), config.training.epochs)
     precision = DTYPES[config.runtime.precision]
+    is_trained = not isinstance(config.model, Classical)  # else it is fitted, without a step
     waits = is_pretrained(config.model) and config.transfer.unfreeze_at
     return TrainState(
         model=model,
@@ -114,14 +115,14 @@ def begin(
             portions=portions_of(batch_size, config.runtime.micro_batch),
             are_blank=not is_pretrained(config.model),
         ),
-        optimizers=build_optimizers(config.optimizer, model, precision=precision, shares=shares),
-        averaged=build_average(config.training, model, num_steps=length),
+        optimizers=build_optimizers(config.optimizer, model, precision=precision, shares=shares) if is_trained else (),
+        averaged=build_average(config.training, model, num_steps=length) if is_trained else None,
         criterion=build_criterion(config.loss, train_images.labels.to(device), num_classes=num_classes),
         scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),
         num_classes=num_classes,
         stretch=new_stretch(device),
         waiting=waiting_in(model) if waits else None,
-        clipped=_before_head(model) if config.training.adaptive_clip else (),
+        clipped=_before_head(model) if config.training.adaptive_clip and is_trained else (),
     )
 
 

@@ -20,3 +20,10 @@ def test_augmentations_that_are_left_out_are_not_named() -> None:
 
     assert not [path for path in plain if path.startswith("augment.")]
     assert [path for path in turned if path.startswith("augment.")] == ["augment.elastic", "augment.elastic_sigma"]
+
+
+def test_a_model_without_epochs_is_told_without_what_belongs_to_training_in_steps() -> None:
+    found = changed_settings(job_config({"model": "svm", "model.c": 3.0, "augment.flip": "random"}))
+
+    assert found["model.c"] == 3.0
+    assert {path.partition(".")[0] for path in found} <= {"model", "loss", "seed"}

@@ -5,6 +5,7 @@ import torch
 
 from tests.trainer.short_jobs import (
     MODELS,
+    NETWORKS,
     Splits,
     advance,
     fresh,
@@ -64,3 +65,17 @@ def test_it_learns(splits: Splits, section: str, name: str) -> None:
 
     assert results[-1].train_loss < results[0].train_loss
     assert results[-1].train_accuracy > 0.4  # of four classes
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in NETWORKS])
+def test_a_model_without_epochs_knows_at_its_first_rung_what_it_will_ever_know(splits: Splits, name: str) -> None:
+    config = job(splits, "model", name)
+    state = fresh(config, splits)
+
+    (first,) = scores(advance(state, config, splits, until=1.0))
+    weights = {path: tensor.clone() for path, tensor in state.model.state_dict().items()}
+    (last,) = scores(advance(state, config, splits))
+
+    assert first.val_accuracy > 0.6  # of four classes
+    assert (first.epoch, last.epoch, last.val_loss) == (1.0, 2.0, first.val_loss)
+    assert all(torch.equal(tensor, weights[path]) for path, tensor in state.model.state_dict().items())

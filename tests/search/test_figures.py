@@ -93,6 +93,10 @@ def test_the_configuration_is_written_as_it_is_flat(written: Path) -> None:
     assert yaml.safe_load((written / "config.yaml").read_text()) == flat(TRIAL.config)
 
 
+def test_a_trial_of_a_single_result_can_be_drawn() -> None:
+    assert _drawn(learning_curve(trial_at(0, {1.0: 0.5}))).startswith(PNG)
+
+
 def test_a_long_training_can_be_drawn() -> None:
     trial = after(new_trial(), *(result(epoch / 2, 0.5) for epoch in range(1, 201)))
 

@@ -150,3 +150,16 @@ def test_a_table_of_trials_without_results_can_be_written() -> None:
 
 def test_the_name_of_a_run_tells_its_number_model_and_optimizer() -> None:
     assert run_name(new_trial(12)) == "#12 fastnet sgd"
+
+
+def test_a_model_without_epochs_has_neither_optimizer_nor_rate() -> None:
+    config = flat(job_config({"model": "svm"}))
+    trial = fold([{"kind": "created", "number": 3, "uid": "u", "params": {}, "config": config, "at": 0.0}])
+    assert trial is not None
+    trial = after(trial, ordered(1.0), result(1.0, 0.75), reached(1.0))
+
+    table = leaderboard([trial, new_trial(0)], METRIC)
+
+    assert list(table["optimizer"]) == ["", "sgd"]
+    assert list(formatted(table)["lr"]) == ["", "0.1"]
+    assert run_name(trial) == "#3 svm"

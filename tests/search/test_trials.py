@@ -1,6 +1,7 @@
 """A trial is what its records make of it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -151,6 +152,15 @@ def test_the_time_to_a_later_epoch_follows_from_the_epochs_so_far() -> None:
     trial = trial_at(0, {1.0: 0.5, 3.0: 0.6}, seconds=3.0)
 
     assert trial.seconds_until(9.0) == pytest.approx(6 * 6.0 / 3)
+
+
+def test_what_was_fitted_once_needs_no_more_time_than_its_scoring_to_any_later_epoch() -> None:
+    config = flat(job_config({"model": "svm"}))
+    fitted = replace(result(1.0, seconds=50.0), eval_seconds=0.25)
+    trial = trials.fold([trials.created(number=0, uid="u", params={}, config=config, at=0.0)])
+    assert trial is not None
+
+    assert after(trial, ordered(1.0), fitted, reached(1.0)).seconds_until(9.0) == 0.25
 
 
 @pytest.mark.parametrize(

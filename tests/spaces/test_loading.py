@@ -19,7 +19,7 @@ def _refusal(name: str | Path, **options: Path) -> str:
 
 
 def test_the_presets_are_listed_in_alphabetical_order() -> None:
-    assert preset_names() == ("cifar10", "digits", "finetune", "folder", "imbalanced", "probe")
+    assert preset_names() == ("cifar10", "classical", "digits", "finetune", "folder", "imbalanced", "probe")
 
 
 def test_a_preset_is_loaded_by_its_name() -> None:
@@ -62,7 +62,7 @@ def test_a_preset_goes_before_a_folder_of_its_name(tmp_path: Path) -> None:
 )
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_others(name: str, hint: str, tmp_path: Path) -> None:
     assert _refusal(name, search_in=tmp_path) == (
-        f"No space is called {name!r}.{hint} Known: cifar10, digits, finetune, folder, imbalanced, probe. "
+        f"No space is called {name!r}.{hint} Known: cifar10, classical, digits, finetune, folder, imbalanced, probe. "
         f"A file of your own is named with its suffix: my-space.yaml."
     )
 

@@ -18,10 +18,12 @@ from torch import Tensor
 
 import trainer
 from trainer.batches import Images, load_images
-from trainer.config import JobConfig, Value, job_config
+from trainer.classical.fit import fit
+from trainer.config import VARIANTS, JobConfig, Value, job_config
 from trainer.data import DataSet, open_split, prepare
 from trainer.loop import Scored, train
 from trainer.results import EpochResult, StepResult
+from trainer.settings import Classical
 from trainer.state import TrainState, begin, restore, to_checkpoint
 
 ROOT = Path(trainer.__file__).parent.parent
@@ -48,6 +50,12 @@ MODELS: Mapping[str, Mapping[str, Value]] = {  # small ones of every kind
     "vit": {"model": "vit", "model.dim": 32, "model.depth": 2},
     "timm": {"model": "timm", "model.name": "test_efficientnet"},
     "torchvision": {"model": "torchvision", "model.name": "shufflenet_v2_x0_5"},
+    "logistic_regression": {"model": "logistic_regression", "model.hog_cell": 4, "model.pca": 0.9},
+    "svm": {"model": "svm", "model.hog_cell": 4, "model.pca": 20},
+    "random_forest": {"model": "random_forest", "model.hog_cell": 4, "model.trees": 10},
+}
+NETWORKS: Mapping[str, Mapping[str, Value]] = {  # those that are trained in steps
+    name: settings for name, settings in MODELS.items() if not issubclass(VARIANTS["model"][name], Classical)
 }
 
 
@@ -106,7 +114,8 @@ def advance(
 ) -> list[StepResult | Scored]:
     """Train to the end, or to the epoch `until`."""
     goal = config.training.epochs if until is None else until
-    return list(train(state, config, train_images=splits.train, val_images=splits.val, until=goal))
+    go_on = fit if isinstance(config.model, Classical) else train
+    return list(go_on(state, config, train_images=splits.train, val_images=splits.val, until=goal))
 
 
 def scores(results: list[StepResult | Scored]) -> list[EpochResult]:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.trainer.short_jobs import MODELS, run_python
+from tests.trainer.short_jobs import MODELS, NETWORKS, run_python
 from trainer.config import VARIANTS, Value, job_config
 from trainer.errors import ConfigError
 from trainer.models import build_model, initialise_from_data
 from trainer.settings import Model
 
 each_model = pytest.mark.parametrize("name", list(VARIANTS["model"]))
+each_network = pytest.mark.parametrize("name", list(NETWORKS))
 
 
 def settings_of(values: Mapping[str, Value]) -> Model:
@@ -62,7 +63,7 @@ def test_equal_seeds_give_equal_weights(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@each_model
+@each_network
 def test_other_seeds_give_other_weights(name: str) -> None:
     first, second = build(name, seed=5).state_dict(), build(name, seed=6).state_dict()
 
@@ -92,7 +93,7 @@ def test_the_global_generator_has_no_say_in_the_weights(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@each_model
+@each_network
 def test_gradients_reach_every_trainable_parameter(name: str) -> None:
     model = build(name)
 

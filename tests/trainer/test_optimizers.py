@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.trainer.short_jobs import MODELS
+from tests.trainer.short_jobs import NETWORKS
 from trainer.config import VARIANTS, Value, job_config
 from trainer.models import build_model
 from trainer.models.fastnet import BIAS_RATE
 from trainer.optimizers import Optimizers, build_optimizers, groups_of
 
 each_optimizer = pytest.mark.parametrize("name", list(VARIANTS["optimizer"]))
-each_model = pytest.mark.parametrize("model_name", list(MODELS))
+each_model = pytest.mark.parametrize("model_name", list(NETWORKS))
 DECAY = 0.03
 
 
@@ -24,7 +24,7 @@ def build(name: str, model: nn.Module, settings: Mapping[str, Value] | None = No
 
 
 def small_model(name: str = "fastnet") -> nn.Module:
-    return build_model(job_config(MODELS[name]).model, image_shape=(16, 16, 3), num_classes=4, seed=0)
+    return build_model(job_config(NETWORKS[name]).model, image_shape=(16, 16, 3), num_classes=4, seed=0)
 
 
 def decay_of(model: nn.Module, optimizers: Optimizers) -> dict[str, float]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainer.short_jobs import MODELS, Splits, advance, fresh, reopened, scores, tensors_of, tiny_job
+from tests.trainer.short_jobs import MODELS, NETWORKS, Splits, advance, fresh, reopened, scores, tensors_of, tiny_job
 from trainer.config import VARIANTS, JobConfig, Value
 from trainer.loop import train
 from trainer.results import EpochResult
@@ -113,7 +113,7 @@ def test_any_optimizer_goes_on_as_if_nothing_had_been(splits: Splits, optimizer:
 
 
 @pytest.mark.parametrize(
-    "model", [pytest.param(name, marks=pytest.mark.slow) if name == "convnext" else name for name in MODELS]
+    "model", [pytest.param(name, marks=pytest.mark.slow) if name == "convnext" else name for name in NETWORKS]
 )
 def test_any_model_goes_on_as_if_nothing_had_been(splits: Splits, model: str) -> None:
     config = tiny_job(splits.data_set, {**MODELS[model], "training.epochs": 0.5, "training.ema": 0.5})

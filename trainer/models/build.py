@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import settings as config
+from trainer.classical.model import build_classical
 from trainer.errors import ConfigError
 from trainer.models.fastnet import FastNet, whiten_from
 from trainer.models.plain import LeNet5, build_cnn
@@ -38,20 +39,20 @@ def build_model(
     Raises:
         ConfigError: If the model cannot take images of this shape, or its published weights can't be had.
     """
-    height, width, channels = image_shape
-    if height != width:
-        raise ConfigError(f"Models take square images, these are {height} x {width}. Set `data.image_size`.")
+    side, channels = _side_of(image_shape), image_shape[2]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         match settings:
             case config.ConvNext():
-                return build_convnext(settings, image_size=height, channels=channels, num_classes=num_classes)
+                return build_convnext(settings, image_size=side, channels=channels, num_classes=num_classes)
             case config.Vit():
-                return build_vit(settings, image_size=height, channels=channels, num_classes=num_classes)
+                return build_vit(settings, image_size=side, channels=channels, num_classes=num_classes)
+            case config.LogisticRegression() | config.Svm() | config.RandomForest():
+                return build_classical(settings, image_shape=image_shape, num_classes=num_classes)
             case config.Timm() | config.TorchVision():
                 return build_published(
                     settings,
-                    image_size=height,
+                    image_size=side,
                     channels=channels,
                     num_classes=num_classes,
                     with_weights=with_weights,
@@ -75,6 +76,13 @@ def _build_own(settings: OwnModel, *, image_size: int, channels: int, num_classe
         case config.Cnn():
             return build_cnn(settings, image_size=image_size, channels=channels, num_classes=num_classes)
     assert_never(settings)
+
+
+def _side_of(image_shape: tuple[int, int, int]) -> int:
+    height, width, _ = image_shape
+    if height != width:
+        raise ConfigError(f"Models take square images, these are {height} x {width}. Set `data.image_size`.")
+    return height
 
 
 def initialise_from_data(model: nn.Module, sample: Callable[[], Iterable[Tensor]]) -> None:

@@ -1,6 +1,7 @@
 """The settings of one training job, section by section: frozen values with the range that each must lie in."""
 
 from trainer.settings.augment import Augment, asked_for, left_out
+from trainer.settings.classical import AnyClassical, Classical, LogisticRegression, RandomForest, Svm
 from trainer.settings.declare import BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, Range, number
 from trainer.settings.losses import LOSSES, AnyLoss, Bce, CrossEntropy, Focal, LogitAdjusted, Loss
 from trainer.settings.models import (
@@ -55,10 +56,12 @@ __all__ = [
     "SCHEDULES",
     "Adam",
     "AdamW",
+    "AnyClassical",
     "AnyLoss",
     "AnyResNet",
     "Augment",
     "Bce",
+    "Classical",
     "Cnn",
     "Constant",
     "ConvNext",
@@ -71,6 +74,7 @@ __all__ = [
     "LeNet5",
     "Linear",
     "Lion",
+    "LogisticRegression",
     "LogitAdjusted",
     "Loss",
     "Model",
@@ -81,6 +85,7 @@ __all__ = [
     "Plateau",
     "Polynomial",
     "Published",
+    "RandomForest",
     "Range",
     "ResNet9",
     "ResNet18",
@@ -92,6 +97,7 @@ __all__ = [
     "Section",
     "Sgd",
     "Step",
+    "Svm",
     "Timm",
     "TimmOptimizer",
     "TorchVision",

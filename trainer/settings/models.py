@@ -1,10 +1,11 @@
-"""Networks, as a space names them."""
+"""Models, as a space names them: networks here, those without epochs beside them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from trainer.settings.classical import AnyClassical, LogisticRegression, RandomForest, Svm
 from trainer.settings.declare import BELOW_ONE, Range, number
 
 
@@ -116,7 +117,7 @@ class TorchVision(Published):
 
 
 AnyResNet = ResNet18 | ResNet34 | ResNet50
-Model = FastNet | ResNet9 | AnyResNet | WideResNet | LeNet5 | Cnn | ConvNext | Vit | Timm | TorchVision
+Model = FastNet | ResNet9 | AnyResNet | WideResNet | LeNet5 | Cnn | ConvNext | Vit | Timm | TorchVision | AnyClassical
 MODELS: Mapping[str, type[Model]] = MappingProxyType(
     {
         "fastnet": FastNet,
@@ -131,6 +132,9 @@ MODELS: Mapping[str, type[Model]] = MappingProxyType(
         "vit": Vit,
         "timm": Timm,
         "torchvision": TorchVision,
+        "logistic_regression": LogisticRegression,
+        "svm": Svm,
+        "random_forest": RandomForest,
     }
 )
 
