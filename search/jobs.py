@@ -6,6 +6,7 @@ from itertools import product
 from spaces import Choice, Float, Integer, Param, SearchSpace, SpaceError, Value
 from trainer.config import JobConfig, all_settings, job_config
 from trainer.errors import ConfigError, did_you_mean
+from trainer.settings import MODELS, Classical
 
 RESERVED = {
     "training.epochs": "is the last rung of `budget.rungs`",
@@ -103,6 +104,13 @@ def _ends(param: Param) -> tuple[Value, ...]:
             return options
         case Float(low=low, high=high) | Integer(low=low, high=high):
             return (low, high)
+
+
+def has_classical(space: SearchSpace) -> bool:
+    """Say whether a space can draw a model without epochs."""
+    drawn = {option for param in space.params if param.path == "model" for option in _ends(param)}
+    named = drawn | {item.value for item in space.constants if item.path == "model"}
+    return any(issubclass(kind, Classical) for name, kind in MODELS.items() if name in named)
 
 
 def example_draws(space: SearchSpace) -> list[dict[str, Value]]:

@@ -15,7 +15,7 @@ from search.cards import best_weights, data_card, study_card
 from search.engine import Engine
 from search.executors.local import LocalExecutor, load_server
 from search.finish import TestReading, read_test_split
-from search.jobs import build_job, check_space
+from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
@@ -69,7 +69,7 @@ def search(request: Request, watch: Watch) -> Outcome:
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
     warm_up(store, request.tracking_uri)
-    load_server()
+    load_server(fits=has_classical(request.space))
     with Lease(study, directory) as lease, _interruptions() as interruption:
         data = prepare_data(request, watch)
         _tell_of(data, watch)

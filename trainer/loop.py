@@ -167,9 +167,8 @@ def _score_latest(
     val = score(logits, val_images.labels[numbers])
     if not math.isfinite(val.loss):
         raise Diverged(f"The validation loss became {val.loss} at epoch {epoch:g}.")
-    if state.optimizers and not state.step % steps_in_epoch(
-        config, num_train
-    ):  # whatever epochs are ordered, these are the same
+    is_whole_epoch = not state.step % steps_in_epoch(config, num_train)  # these are the same whatever is ordered
+    if is_whole_epoch and state.optimizers:
         state.scores.append(watched(val, config.training.watch))
         if config.training.keep == "best":
             keep_best(state, state.scores[-1], logits)

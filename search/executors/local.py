@@ -20,6 +20,7 @@ from trainer.orders import Order
 from trainer.results import from_record
 
 WORKER = "search.executors.worker"
+FITTING = "trainer.classical.preload"
 PATIENCE_SECONDS = 300.0  # that a worker may neither speak nor compute
 LOOKS_WITHIN_PATIENCE = 10
 # The C library would give each large tensor back to the system and fetch fresh pages for the next one, which costs a
@@ -30,9 +31,13 @@ ALLOCATOR = ":".join(
 )
 
 
-def load_server() -> None:
-    """Start the server that workers are forked from; it loads torch while the caller does something else."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload([WORKER])
+def load_server(*, fits: bool = False) -> None:
+    """Start the server that workers are forked from; it loads torch while the caller does something else.
+
+    Args:
+        fits: Whether models without epochs are among what it will work on; then it loads what they are fitted with.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload([WORKER, *([FITTING] if fits else [])])
     with _environment("GLIBC_TUNABLES", ALLOCATOR):
         forkserver.ensure_running()
 

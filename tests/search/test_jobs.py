@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.jobs import build_job, check_space, example_draws
+from search.jobs import build_job, check_space, example_draws, has_classical
 from search.sampling import Sampler
 from spaces import SearchSpace, SpaceError, Value, load_space, parse_space, preset_names
 from trainer.config import flat, model_name
@@ -218,3 +218,15 @@ def test_without_a_baseline_an_example_takes_the_upper_ends() -> None:
 
 def test_a_seed_among_the_parameters_is_refused() -> None:
     assert "seed" in _faults("  seed: {int: [0, 9]}")[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("choice: [fastnet, svm]", True), ("choice: {random_forest: {}}", True), ("choice: [fastnet, vit]", False)],
+)
+def test_models_without_epochs_are_known_among_those_of_a_space(model: str, expected: bool) -> None:
+    rest = "  training: {batch_size: {choice: [8, 16]}}"
+
+    assert has_classical(_space(f"  model: {{{model}}}\n{rest}")) is expected
+    assert has_classical(_space(f"  model: svm\n{rest}"))
+    assert not has_classical(_space(rest))

@@ -108,7 +108,8 @@ def test_a_whole_number_is_taken_for_a_setting_that_may_be_fractional() -> None:
         pytest.param(
             {"model": "resnet_9"},
             "No model is called 'resnet_9'. Did you mean 'resnet9'? Known: fastnet, resnet9, resnet18, resnet34, "
-            "resnet50, wide_resnet, lenet5, cnn, convnext, vit, timm, torchvision, logistic_regression, svm, random_forest.",
+            "resnet50, wide_resnet, lenet5, cnn, convnext, vit, timm, torchvision, logistic_regression, svm, "
+            "random_forest.",
             id="a variant with a near name",
         ),
         pytest.param(

@@ -27,6 +27,7 @@ from trainer.seeds import derive
 from trainer.settings import AnyClassical, Classical, Svm
 from trainer.state import Stretch, TrainState
 
+LEAST_STD = 0.5  # times the root mean square of the deviations of all features
 PORTION = 1000  # rows of features that go through a part together
 
 Floats = NDArray[np.float32]
@@ -119,9 +120,13 @@ def _described(
 
 
 def _moments(features: Floats) -> Arrays:
-    """Return mean and deviation of each feature; one that never changes is left as it is."""
+    """Return mean and deviation of each feature, the latter at least half of what it is over all features.
+
+    Else a pixel that changes in one image of a thousand would outweigh the hundred that show the digit.
+    """
     std = features.std(axis=0, dtype=np.float64)
-    return {"mean": features.mean(axis=0, dtype=np.float64), "std": np.where(std > 0, std, 1)}
+    usual = float(np.sqrt(np.square(std).mean())) or 1.0
+    return {"mean": features.mean(axis=0, dtype=np.float64), "std": np.maximum(std, LEAST_STD * usual)}
 
 
 def _through(part: Fitted, features: Floats) -> Floats:

@@ -38,7 +38,7 @@ def fixed(tensor: Tensor) -> nn.Parameter:
 
 
 class Scale(Fitted):
-    """Brings every feature to mean 0 and deviation 1 over the images fitted on."""
+    """Subtracts a mean from every feature and divides it by a deviation."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -58,7 +58,7 @@ def build_model(
                     with_weights=with_weights,
                 )
             case _:
-                return _build_own(settings, image_size=height, channels=channels, num_classes=num_classes)
+                return _build_own(settings, image_size=side, channels=channels, num_classes=num_classes)
 
 
 def _build_own(settings: OwnModel, *, image_size: int, channels: int, num_classes: int) -> nn.Module:
