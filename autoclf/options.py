@@ -20,6 +20,10 @@ TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", metavar="URI", help="MLflow tracking, if not the store's.", show_default=False),
 ]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option("--tensorboard", metavar="DIR", help="Write event files for TensorBoard too.", show_default=False),
+]
 _DATA_DIR = typer.Option(
     metavar="DIR", envvar="AUTOCLF_DATA_DIR", help="Where data sets lie or are downloaded to.", show_default="data"
 )

@@ -50,12 +50,14 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "winner": winner.number if winner else None,
         "config": flat(winner.config) if winner else None,
         "metrics": winner.results[-1].metrics() if winner else None,
+        "diagnosis": [asdict(finding) | {"word": finding.word.value} for finding in outcome.diagnosis],
         "test": asdict(outcome.test) if outcome.test else None,
         "seconds": outcome.seconds,
         "training_seconds": outcome.training_seconds,
         "workers": outcome.workers,
         "tracking": dict(outcome.tracking),
         "not_uploaded": outcome.num_not_uploaded,
+        "not_written": outcome.num_not_written,
     }
     sys.stdout.write(json.dumps(record) + "\n")
 
@@ -81,6 +83,11 @@ def short_columns(objective: str) -> list[str]:
     return [*SHORT_COLUMNS[:place], name, *SHORT_COLUMNS[place:]]
 
 
+def _diagnosis_lines(outcome: Outcome) -> list[str]:
+    """Return what the winner's curves say, a line for each finding."""
+    return [f"{finding.word.value.capitalize()}: {finding}" for finding in outcome.diagnosis]
+
+
 def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield what the test split said, or that it was not asked."""
     test = outcome.test
@@ -104,19 +111,26 @@ def _bounds(test: TestReading, name: str) -> str:
     return f" (95 % interval: {100 * low:.1f} to {100 * high:.1f} %)"
 
 
+def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
+    """Yield what the tracking store and the event files do not show yet."""
+    places = {
+        "shown to the tracking store": outcome.num_not_uploaded,
+        f"written to {request.tensorboard}": outcome.num_not_written,
+    }
+    for place, number in places.items():
+        if number:
+            yield f"{number} looks could not be {place}; they are kept: autoclf resume {outcome.study}"
+
+
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
-    lines = ["", *_test_lines(outcome, request)]
+    lines = ["", *_diagnosis_lines(outcome), *_test_lines(outcome, request)]
     lines.append(
         f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
     )
     if outcome.is_finished and len(outcome.trials) < request.max_trials:
         lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: no other would have come far.")
-    if outcome.num_not_uploaded:
-        lines.append(
-            f"{outcome.num_not_uploaded} looks could not be shown to the tracking store; "
-            f"they are kept: autoclf resume {outcome.study}"
-        )
+    lines += _kept_lines(outcome, request)
     store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
     if outcome.tracking.get("winner_run"):
         run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
@@ -131,6 +145,8 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
         f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
         f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
     }
+    if request.tensorboard is not None:
+        commands[f"tensorboard --logdir {request.tensorboard}"] = "see the curves and pictures of the trials"
     if request.space.num_configurations() > len(outcome.trials):
         commands[more] = "search on"
     width = max(map(len, commands))

@@ -1,6 +1,6 @@
 """The trials of a study as a table, best first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -30,12 +30,19 @@ COLUMNS = {
 SHARES = ("val_accuracy", "val_top5_accuracy", "val_balanced_accuracy", "val_f1_macro")
 
 
-def leaderboard(trials: Sequence[Trial], objective: str) -> pd.DataFrame:
-    """Return one row a trial: complete ones by score, then the others by how far they came and by score."""
+def leaderboard(trials: Sequence[Trial], objective: str, *, diagnoses: Mapping[int, str] | None = None) -> pd.DataFrame:
+    """Return one row a trial: complete ones by score, then the others by how far they came and by score.
+
+    Args:
+        trials: Of one study.
+        objective: Of the study.
+        diagnoses: What the curves of each trial say, by number, for a column more; None leaves it out.
+    """
     rows = [_row(trial) for trial in sorted(trials, key=lambda trial: _order(trial, objective))]
     for rank, row in enumerate(rows, start=1):
         row["rank"] = rank
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table if diagnoses is None else table.assign(diagnosis=table["trial"].map(diagnoses))
 
 
 def to_markdown(table: pd.DataFrame) -> str:

@@ -27,3 +27,4 @@ class Request:
     cache: Path  # where decoded data sets lie
     reads_test: bool = True  # at the end, for the winner
     on_bad_image: Literal["fail", "skip"] | None = None  # None leaves it to the space
+    tensorboard: Path | None = None  # directory for event files; None writes none

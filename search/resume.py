@@ -39,4 +39,5 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         cache=cache,
         reads_test=known.get("autoclf.reads_test", True),
         on_bad_image=known.get("autoclf.on_bad_image"),
+        tensorboard=None if known.get("autoclf.tensorboard") is None else Path(known["autoclf.tensorboard"]),
     )

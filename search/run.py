@@ -12,6 +12,7 @@ from typing import Any
 
 from search.book import Book, best_of
 from search.cards import best_weights, data_card, study_card
+from search.diagnosis import Finding, diagnosis_among
 from search.engine import Engine
 from search.executors.local import LocalExecutor, load_server
 from search.finish import TestReading, read_test_split
@@ -25,8 +26,8 @@ from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store
 from search.study import Study, claim, create_study
-from search.tracking.connect import connect, warm_up
-from search.tracking.uploader import Uploader
+from search.tracking.connect import warm_up
+from search.tracking.mirrors import check_tensorboard, open_mirrors
 from search.trials import State, Trial
 from spaces import Value
 from trainer.config import JobConfig, model_name
@@ -34,7 +35,7 @@ from trainer.data import DataSet, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
 
 SECONDS_BETWEEN_DECODING_NOTICES = 0.5
-UPLOAD_SECONDS = 120.0  # that the tracking store gets at the end to show what is due
+UPLOAD_SECONDS = 120.0  # that each mirror gets at the end to show what is due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +46,14 @@ class Outcome:
     is_finished: bool  # False after an interruption: it can be resumed
     trials: tuple[Trial, ...]
     winner: Trial | None
+    diagnosis: tuple[Finding, ...]  # of the winner
     test: TestReading | None  # of the winner, once the search is finished
     seconds: float  # of this run of the search
     training_seconds: float  # of training steps in this run, summed over workers
     workers: int
     tracking: Mapping[str, str]  # addresses: experiment, study run and winner's run
     num_not_uploaded: int  # looks that the tracking store could not be shown
+    num_not_written: int  # looks that could not be written to event files
 
 
 def search(request: Request, watch: Watch) -> Outcome:
@@ -62,6 +65,7 @@ def search(request: Request, watch: Watch) -> Outcome:
     """
     began = time.monotonic()
     check_space(request.space)
+    check_tensorboard(request.tensorboard)
     store = open_store(request.store)
     name = check_study_name(request.study)
     storage = open_storage(request.storage or store.study_url)
@@ -165,6 +169,7 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.uid": known.get("autoclf.uid") or uuid.uuid4().hex,
         "autoclf.device": request.device,
         "autoclf.tracking_uri": request.tracking_uri,
+        "autoclf.tensorboard": None if request.tensorboard is None else str(request.tensorboard),
         "autoclf.reads_test": request.reads_test,
         "autoclf.on_bad_image": request.on_bad_image,
     }
@@ -212,28 +217,26 @@ class _Search:
         request = self.request
         card = data_card(request.source, self.data)
         uid = self.study.attributes["autoclf.uid"]
-        uploader = Uploader(
-            partial(connect, self.store, request.tracking_uri, request.study, uid, card, self.data.class_names)
-        )
+        mirrors = open_mirrors(self.store, request, uid=uid, data=card, class_names=self.data.class_names)
         executor = LocalExecutor(self.plan.workers)
         book = Book(
             name=request.study,
             space=request.space,
             store=self.store,
             study=self.study,
-            tracker=uploader,
+            tracker=mirrors,
             build=partial(_job, request, self.data, self.plan),
         )
         book.recover()
         spent_before = sum(trial.train_seconds for trial in book.trials)
-        uploader.show_study(study_card(request, self.plan, card, book.trials, status="RUNNING"))
+        mirrors.show_study(study_card(request, self.plan, card, book.trials, status="RUNNING"))
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
         try:
             is_finished = self._engine(book, executor).run()
         except BaseException:
             executor.close()
-            uploader.show_study(study_card(request, self.plan, card, book.trials, status="KILLED"))
-            uploader.close(timeout_seconds=5)
+            mirrors.show_study(study_card(request, self.plan, card, book.trials, status="KILLED"))
+            mirrors.close(timeout_seconds=5)
             raise
         winner = best_of(book.trials, request.space.objective.metric)
         test = None
@@ -245,19 +248,21 @@ class _Search:
         status = "FINISHED" if is_finished else "KILLED"
         final = study_card(request, self.plan, card, book.trials, status=status, test=test)
         files = best_weights(book.trials, request.space.objective.metric, self.store, request.study)
-        uploader.show_study(replace(final, files=files))
-        num_due = uploader.close(timeout_seconds=UPLOAD_SECONDS)
+        mirrors.show_study(replace(final, files=files))
+        mirrors.close(timeout_seconds=UPLOAD_SECONDS)
         return Outcome(
             study=request.study,
             is_finished=is_finished,
             trials=tuple(book.trials),
             winner=winner,
+            diagnosis=diagnosis_among(book.trials, winner, self.store, book.name) if winner else (),
             test=test,
             seconds=time.monotonic() - self.began,
             training_seconds=sum(trial.train_seconds for trial in book.trials) - spent_before,
             workers=self.plan.workers,
-            tracking=uploader.addresses(winner.number if winner else None),
-            num_not_uploaded=num_due,
+            tracking=mirrors.addresses(winner.number if winner else None),
+            num_not_uploaded=mirrors.num_not_uploaded,
+            num_not_written=mirrors.num_not_written,
         )
 
     def _tidy_up(self, book: Book, *, keep: Trial | None) -> None:

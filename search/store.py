@@ -69,18 +69,32 @@ def open_store(root: Path) -> Store:
     Raises:
         StudyError: If it is no directory, or may not be written.
     """
+    make_writable(root, what="store", option="--store")
+    return Store(root)
+
+
+def make_writable(root: Path, *, what: str, option: str) -> None:
+    """Make a directory if it is missing.
+
+    Args:
+        root: Its path.
+        what: It is, in the words of a message.
+        option: That names it.
+
+    Raises:
+        StudyError: If it is no directory, or may not be written.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / ".writable"
         probe.touch()
         probe.unlink()
     except (FileExistsError, NotADirectoryError):
-        raise StudyError(f"The store {str(root)!r} is a file. Name a directory with --store.") from None
+        raise StudyError(f"The {what} {str(root)!r} is a file. Name a directory with {option}.") from None
     except OSError as error:
         raise StudyError(
-            f"The store {str(root)!r} can't be written ({error.strerror}). Name another directory with --store."
+            f"The {what} {str(root)!r} can't be written ({error.strerror}). Name another directory with {option}."
         ) from None
-    return Store(root)
 
 
 def open_existing_store(root: Path) -> Store:

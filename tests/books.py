@@ -8,6 +8,7 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
 from search.book import best_of, step_of
+from search.diagnosis import diagnosis_of, in_words
 from search.storage import open_storage
 from search.store import Store
 from search.study import load_study
@@ -27,6 +28,7 @@ def assert_books_agree(root: Path, study: str, *, num_trials: int, tracking_uri:
     _assert_logs_are_sound(trials)
     _assert_study_agrees(store, study, trials)
     _assert_tracking_agrees(tracking_uri or store.tracking_uri, study, trials)
+    _assert_diagnoses_are_told(tracking_uri or store.tracking_uri, store, study, trials)
     _assert_nothing_is_left_behind(store, study, trials)
     return trials
 
@@ -74,6 +76,17 @@ def _assert_run_shows(client: MlflowClient, run: Run, trial: Trial) -> None:
     history = client.get_metric_history(run.info.run_id, "val/accuracy") if trial.results else []
     shown = sorted((metric.step, metric.value) for metric in history)
     assert shown == sorted((step_of(result.epoch), result.val_accuracy) for result in trial.results)
+
+
+def _assert_diagnoses_are_told(tracking_uri: str, store: Store, study: str, trials: list[Trial]) -> None:
+    client = MlflowClient(tracking_uri=tracking_uri)
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    for trial in trials:
+        (run,) = client.search_runs([experiment.experiment_id], f"tags.`autoclf.trial` = '{trial.number}'")
+        found = diagnosis_of(trial, store, study)
+        assert run.data.tags["autoclf.diagnosis"] == in_words(found)
+        assert run.data.tags["autoclf.advice"] == " ".join(map(str, found))
 
 
 def _assert_nothing_is_left_behind(store: Store, study: str, trials: list[Trial]) -> None:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.exits import INTERRUPTED
-from autoclf.options import SOURCES, DataDir, Json, OnBadImage, Storage, Store, TrackingUri, seconds, user_cache
+from autoclf.options import (
+    SOURCES,
+    DataDir,
+    Json,
+    OnBadImage,
+    Storage,
+    Store,
+    TensorBoard,
+    TrackingUri,
+    seconds,
+    user_cache,
+)
 
 if TYPE_CHECKING:
     from search.request import Request
@@ -42,6 +53,7 @@ def search(
     store: Store = Path("mlruns"),
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    tensorboard: TensorBoard = None,
     workers: Workers = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
@@ -73,6 +85,7 @@ def search(
         data_dir=data_dir,
         cache=user_cache(),
         on_bad_image=on_bad_image,
+        tensorboard=tensorboard,
     )
     run_request(request, as_json=json)
 

@@ -16,6 +16,7 @@ def leaderboard(
 ) -> None:
     """Show the trials of a study, best first."""
     from autoclf.tables import print_table
+    from search.diagnosis import diagnosis_of, in_words
     from search.leaderboard import leaderboard as rank
     from search.storage import open_storage
     from search.store import check_study_name, open_existing_store
@@ -24,4 +25,8 @@ def leaderboard(
     opened = open_existing_store(store)
     name = check_study_name(study)
     known = load_study(open_storage(storage or opened.study_url, read_only=True), name)
-    print_table(rank(opened.trials(name), known.objective), format=format)
+    trials = opened.trials(name)
+    diagnoses = None
+    if format in ("json", "csv"):  # for a person it would be a column too many
+        diagnoses = {trial.number: in_words(diagnosis_of(trial, opened, name)) for trial in trials}
+    print_table(rank(trials, known.objective, diagnoses=diagnoses), format=format)

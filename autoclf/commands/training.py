@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclf.commands.searching import Device, run_request
-from autoclf.options import SOURCES, DataDirOrNone, Json, OnBadImage, Storage, Store, TrackingUri, user_cache
+from autoclf.options import (
+    SOURCES,
+    DataDirOrNone,
+    Json,
+    OnBadImage,
+    Storage,
+    Store,
+    TensorBoard,
+    TrackingUri,
+    user_cache,
+)
 
 if TYPE_CHECKING:
     from search.single import Single
@@ -39,6 +49,7 @@ def train(
     store: Store = Path("mlruns"),
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    tensorboard: TensorBoard = None,
     device: Device = "auto",
     seed: Seed = None,
     data_dir: DataDirOrNone = None,
@@ -72,6 +83,7 @@ def train(
         data_dir=data_dir or single.data_dir or Path("data"),
         cache=user_cache(),
         on_bad_image=on_bad_image,
+        tensorboard=tensorboard,
         reads_test=test,
     )
     run_request(request, as_json=json)

@@ -1,8 +1,9 @@
-"""From a store and an address to the runs of a study; imports MLflow, so the uploader's thread calls it."""
+"""From a store and an address to the runs of a study, or its event files; imports MLflow, so uploaders call it."""
 
 import logging
 from contextlib import suppress
-from threading import Thread
+from pathlib import Path
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from search.store import Store
@@ -12,13 +13,17 @@ from search.tracking.environment import set_switches
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
+    from search.tracking.event_files import EventFiles
     from search.tracking.mlflow_runs import MlflowRuns
+
+_LOADING = Lock()  # two threads that load parts of one library at once may find each other's half made
 
 
 def open_tracking(store: Store, tracking_uri: str | None) -> "MlflowClient":
     """Load MLflow, which takes seconds, and open the tracking store; a new one is made, which takes more."""
     set_switches()
-    from search.tracking.mlflow_runs import open_client
+    with _LOADING:
+        from search.tracking.mlflow_runs import open_client
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -54,3 +59,11 @@ def connect(
         data=data,
         class_names=class_names,
     )
+
+
+def open_event_files(root: Path, store: Store, study: str, class_names: tuple[str, ...]) -> "EventFiles":
+    """Load TensorBoard's forms of events, and begin with the event files of a study, which lie in `root`."""
+    with _LOADING:
+        from search.tracking.event_files import EventFiles
+
+    return EventFiles(root=root, store=store, name=study, class_names=class_names)

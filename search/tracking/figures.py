@@ -1,9 +1,11 @@
 """Pictures and tables of one trial, as files that the tracking store previews."""
 
+import io
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 import numpy as np
@@ -20,6 +22,7 @@ from trainer.metrics import finite, metrics
 MOST_LABELS = 30  # classes whose names fit beside a matrix
 MOST_COUNTS = 15  # classes whose counts fit into one
 DOTS_PER_INCH = 110
+_DRAWING = Lock()  # fonts and what is said of warnings belong to the whole process
 
 
 def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class_names: Sequence[str]) -> None:
@@ -40,8 +43,7 @@ def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class
     counts = confusion_matrix(labels, predicted, labels=range(len(class_names)))
     table = {"classes": list(class_names), "rows_are": "true class", "counts": counts.tolist()}
     (directory / "confusion_matrix.json").write_text(json.dumps(table, indent=1))
-    title = f"Trial {trial.number}, validation"
-    save(confusion_figure(counts, class_names, title=title), directory / "confusion_matrix.png")
+    save(confusion_figure(counts, class_names, title=_title(trial.number)), directory / "confusion_matrix.png")
     report = classification_report(
         labels,
         predicted,
@@ -53,9 +55,24 @@ def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class
     (directory / "classification_report.json").write_text(json.dumps(report, indent=1))
 
 
+def confusion_picture(number: int, *, predictions: Path, class_names: Sequence[str]) -> bytes:
+    """Draw what the validation predictions of a trial show, as a PNG.
+
+    Args:
+        number: Of the trial.
+        predictions: `predictions.npz` of the job.
+        class_names: K names.
+    """
+    with np.load(predictions, allow_pickle=False) as saved:
+        counts = confusion_matrix(saved["labels"], saved["logits"].argmax(axis=1), labels=range(len(class_names)))
+    file = io.BytesIO()
+    save(confusion_figure(counts, class_names, title=_title(number)), file)
+    return file.getvalue()
+
+
 def save(figure: Figure, file: Path | IO[bytes]) -> None:
     """Write a figure; letters that the font lacks become boxes without a word about it."""
-    with warnings.catch_warnings():
+    with _DRAWING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, dpi=DOTS_PER_INCH)
 
@@ -100,6 +117,10 @@ def learning_curve(trial: Trial) -> Figure:
     left.legend(frameon=False)
     figure.suptitle(f"Trial {trial.number}")
     return figure
+
+
+def _title(number: int) -> str:
+    return f"Trial {number}, validation"
 
 
 def _write_counts(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64]) -> None:

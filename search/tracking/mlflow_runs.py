@@ -18,6 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.tracking import MlflowClient
 
 from search.book import step_of
+from search.diagnosis import diagnosis_of, in_words
 from search.names import run_name
 from search.store import Store
 from search.tracking.base import DataCard, StudyCard
@@ -38,6 +39,7 @@ STATUS = {
     State.FAILED: "FAILED",
 }
 LARGEST_BATCH = 1000  # metrics that MLflow takes at once
+LONGEST_TAG = 5000  # characters that every version of MLflow takes
 
 
 @dataclass(slots=True)
@@ -147,7 +149,9 @@ class MlflowRuns:
         if trial.reason:
             tags.append(RunTag("autoclf.reason", trial.reason))
         if trial.message:
-            tags.append(RunTag("autoclf.message", trial.message[:5000]))
+            tags.append(RunTag("autoclf.message", trial.message[:LONGEST_TAG]))
+        if trial.state.is_over:
+            tags += self._diagnosis(trial)
         self.client.log_batch(shown.run_id, tags=tags)
         if trial.state.is_over:
             assert trial.ended_at is not None
@@ -156,6 +160,12 @@ class MlflowRuns:
         else:
             self.client.update_run(shown.run_id, status=STATUS[trial.state])
         shown.state = trial.state
+
+    def _diagnosis(self, trial: Trial) -> list[RunTag]:
+        """Return what the trial's curves say, as tags."""
+        found = diagnosis_of(trial, self.store, self.name)
+        advice = " ".join(map(str, found))
+        return [RunTag("autoclf.diagnosis", in_words(found)), RunTag("autoclf.advice", advice[:LONGEST_TAG])]
 
 
 def open_client(uri: str, *, lock: Path) -> MlflowClient:

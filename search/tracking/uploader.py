@@ -21,7 +21,7 @@ MOST_FAILURES_AT_END = 3  # in a row, after which a search does not wait for its
 
 
 class Runs(Protocol):
-    """What is fed: `MlflowRuns`, or a fake."""
+    """What is fed: `MlflowRuns`, `EventFiles`, or a fake."""
 
     def show(self, trial: Trial) -> None:
         """Make the trial's run look like this, all but its files."""
@@ -51,8 +51,9 @@ _ORDER = ("trial", "files", "study")
 class Uploader:
     """A tracker that hands everything to a thread."""
 
-    def __init__(self, connect: Callable[[], Runs]) -> None:
+    def __init__(self, connect: Callable[[], Runs], *, to: str = "The tracking store") -> None:
         self._connect = connect
+        self._to = to  # as a sentence begins that says what failed
         self._runs: Runs | None = None
         self._due: dict[_Key, Trial | StudyCard] = {}
         self._failures: Counter[_Key] = Counter()
@@ -104,7 +105,7 @@ class Uploader:
                 pause, failures_at_end = FIRST_PAUSE_SECONDS, 0
             except Exception as error:  # noqa: BLE001  -- whatever a network, a server or a disk may raise
                 self.last_error = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                log.warning("The tracking store failed (%s); it is tried again.", self.last_error)
+                log.warning("%s failed (%s); it is tried again.", self._to, self.last_error)
                 failures_at_end += self._is_closing
                 if failures_at_end >= MOST_FAILURES_AT_END or not self._rest(pause):
                     return

@@ -114,6 +114,7 @@ ARGUMENTS = {
     "55 file for a folder": (("--data", "folder:tiny.yaml"), ["tiny.yaml"]),
     "55 folder for a file": (("--data", "npz:."), ["npz"]),
     "55 file for a store": (("--store", "tiny.yaml"), ["tiny.yaml", "--store"]),
+    "55 file for event files": (("--tensorboard", "tiny.yaml"), ["tiny.yaml", "--tensorboard"]),
     "55 unknown source": (("--data", "digts"), ["Did you mean 'digits'"]),
     "55 misspelt set": (("--data", "fashionmnist"), ["Did you mean 'fashion_mnist'"]),
     "55 storage in no folder": (("--storage", "sqlite:///nowhere/x.db"), ["nowhere"]),

@@ -81,6 +81,7 @@ def test_the_leaderboard_speaks_every_format(searched: Desk, kind: str) -> None:
         rows = json.loads(done.stdout)
         assert [row["rank"] for row in rows] == [1, 2, 3, 4]
         assert rows[0]["state"] == "complete"
+        assert all(row["diagnosis"] for row in rows)
     assert "resnet9" in done.stdout
 
 

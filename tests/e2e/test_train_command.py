@@ -28,6 +28,7 @@ def test_a_job_is_a_study_of_one_trial_whose_test_split_stays_locked(trained: De
 
     assert trial.epoch == 2
     assert outcome["test"] is None
+    assert [finding["word"] for finding in outcome["diagnosis"]] == ["too early"]
     assert outcome["metrics"]["val/accuracy"] == trial.results[-1].val_accuracy
 
 

@@ -142,6 +142,15 @@ def test_without_trials_there_is_an_empty_table() -> None:
     assert len(to_markdown(table).splitlines()) == 2
 
 
+def test_what_curves_say_is_a_column_more_where_it_is_known() -> None:
+    items = [trial_at(0, {1.0: 0.5}), trial_at(1, {1.0: 0.6})]
+
+    table = leaderboard(items, METRIC, diagnoses={0: "too early", 1: "good fit"})
+
+    assert list(table.columns) == [*COLUMNS, "diagnosis"]
+    assert list(table["diagnosis"]) == ["good fit", "too early"]
+
+
 def test_a_table_of_trials_without_results_can_be_written() -> None:
     lines = to_markdown(leaderboard([new_trial(0), new_trial(1)], METRIC)).splitlines()
 
