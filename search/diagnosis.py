@@ -103,7 +103,7 @@ def diagnose(trial: Trial, answers: Answers | None, rivals: Sequence[float] = ()
     if found.word in UNTRAINED:
         return (found,)
     noise = None if found.word is Word.LABEL_NOISE else _wrong_labels(case)
-    is_explained = noise is not None and found.word is Word.UNDERFITTING
+    is_explained = noise is not None and found.word in (Word.UNDERFITTING, Word.GOOD_FIT)
     beside = [finding for finding in (noise, _small_split(case)) if finding is not None]
     return tuple(beside if is_explained else [found, *beside])
 
@@ -214,7 +214,7 @@ def _improving(case: _Case) -> Finding | None:
 def _gap_stays(case: _Case) -> Finding | None:
     if case.curve.gap <= max(LEAST_GAP, 3 * case.curve.error):
         return None
-    sentence = f"{_accuracies(case)}, which gains no more."
+    sentence = f"{_accuracies(case)}, which gains little more."
     return Finding(word=Word.OVERFITTING, sentence=sentence, advice=_against_overfitting(case.config))
 
 
@@ -251,13 +251,13 @@ def _underfitting(case: _Case) -> Finding | None:
     less = f", less of {named(held)}" if held else ""
     return Finding(
         word=Word.UNDERFITTING,
-        sentence=f"{_accuracies(case)}; neither gains any more, so it does not fit what it trains on.",
+        sentence=f"{_accuracies(case)}; neither gains much any more, so it does not fit what it trains on.",
         advice=f"Try more capacity ({_capacity(case.config)}), a higher `optimizer.lr`{less}.",
     )
 
 
 def _good_fit(case: _Case) -> Finding:
-    return Finding(word=Word.GOOD_FIT, sentence=f"{_accuracies(case)}; neither gains any more.")
+    return Finding(word=Word.GOOD_FIT, sentence=f"{_accuracies(case)}; neither gains much any more.")
 
 
 RULES: tuple[Callable[[_Case], Finding | None], ...] = (

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_samples import NAME, new_trial
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
-from search.answers import Answers
+from search.answers import Answers, noise_share
 from search.curves import curve_of, standard_error
 from search.diagnosis import Finding, Word, diagnose, diagnosis_among, diagnosis_of, in_words
 from search.executors.scripted import reading
@@ -119,6 +121,7 @@ CURVES: dict[str, tuple[Trial, Answers | None, list[str]]] = {
     "mixup at rest, low": (_trial(_settled(0.4, 0.7), settings=MIXED), _answers(0.7), ["hard training"]),
     "mixup, still rising": (_trial(_settled(0.6, 0.93, rate=0.05), settings=MIXED), None, ["still improving"]),
     "wrong labels in both": (_trial(_settled(0.79, 0.79)), _answers(0.79, flipped=0.2), ["label noise"]),
+    "some wrong labels in both": (_trial(_settled(0.9, 0.89)), _answers(0.89, flipped=0.1), ["label noise"]),
     "wrong labels learnt by heart": (
         _trial(_settled(0.99, 0.75)),
         _answers(0.75, flipped=0.2),
@@ -226,6 +229,24 @@ def test_a_majority_that_is_named_for_every_image_has_not_learnt() -> None:
     points = [(0.33, 0.9, 0.33, 0.9)] * 8
 
     assert _words(_trial(points), answers) == ["not learning"]
+
+
+@pytest.mark.parametrize(("flipped", "words"), [(0.0, []), (0.1, ["label noise"]), (0.2, ["label noise"])])
+def test_labels_of_real_digits_are_suspected_just_where_some_were_flipped(flipped: float, words: list[str]) -> None:
+    digits = load_digits()
+    rng = np.random.default_rng(0)
+    is_flipped = rng.random(len(digits.target)) < flipped
+    labels = np.where(is_flipped, (digits.target + rng.integers(1, 10, len(digits.target))) % 10, digits.target)
+    order = rng.permutation(len(labels))
+    model = LogisticRegression(max_iter=300).fit(digits.data[order[:1200]] / 16, labels[order[:1200]])
+    logits = model.decision_function(digits.data[order[1200:]] / 16).astype(np.float32)
+    answers = Answers(logits=logits, labels=labels[order[1200:]])
+    accuracy = 1 - answers.num_wrong() / len(answers.labels)
+
+    said = _words(_trial(_settled(accuracy, accuracy)), answers)
+
+    assert [word for word in said if word == "label noise"] == words
+    assert noise_share(answers) == pytest.approx(is_flipped[order[1200:]].mean(), abs=0.04)
 
 
 @pytest.mark.parametrize(
