@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from trainer.config import JobConfig, flat
-from trainer.settings import is_pretrained
+from trainer.settings import Classical, LogisticRegression, RandomForest, Svm, is_pretrained
 
 OFF = (0, "none")
 MOST_NAMED = 3  # settings in one piece of advice
@@ -11,21 +11,40 @@ CAPACITY: Mapping[str, tuple[str, ...]] = {  # what makes a network larger, by i
     "fastnet": ("model.width", "model.depth"),
     "resnet9": ("model.width",),
     "resnet18": ("model.width",),
+    "resnet34": ("model.width",),
+    "resnet50": ("model.width",),
+    "wide_resnet": ("model.width", "model.blocks"),
+    "lenet5": ("model.width",),
+    "cnn": ("model.width", "model.blocks"),
     "convnext": ("model.size",),
     "vit": ("model.dim", "model.depth"),
     "timm": ("model.name",),
     "torchvision": ("model.name",),
+    "logistic_regression": ("model.c", "model.hog_cell"),
+    "svm": ("model.c", "model.hog_cell"),
+    "random_forest": ("model.trees", "model.depth"),
+}
+OF_CLASSICAL: Mapping[type[Classical], tuple[str, ...]] = {  # what holds a model without epochs back
+    LogisticRegression: ("model.c", "model.pca"),
+    Svm: ("model.c", "model.pca"),
+    RandomForest: ("model.leaf", "model.depth"),
 }
 REGULARISERS = (  # what holds a network back from fitting its training images, the strongest first
     "augment.mixup",
     "augment.cutmix",
     "augment.randaugment_ops",
+    "augment.policy",
+    "augment.augmix",
     "augment.cutout",
+    "augment.erasing",
     "training.label_smoothing",
     "model.dropout",
     "model.drop_path",
     "augment.color_jitter",
     "augment.rotation",
+    "augment.elastic",
+    "augment.blur",
+    "augment.grey",
     "augment.crop_padding",
     "augment.flip",
     "optimizer.weight_decay",
@@ -35,7 +54,13 @@ MILD = (
     "optimizer.weight_decay",
     "training.label_smoothing",
 )  # training accuracy stays where it is
-NOT_AS_SHOWN = ("training.ema", "training.balance", "scoring.tta", "loss.class_weights")  # training sees other scores
+NOT_AS_SHOWN = (
+    "training.ema",
+    "training.swa",
+    "training.balance",
+    "scoring.tta",
+    "loss.class_weights",
+)  # training sees other scores
 
 
 def more_capacity(config: JobConfig) -> tuple[str, ...]:
@@ -47,6 +72,8 @@ def more_capacity(config: JobConfig) -> tuple[str, ...]:
 def regularisers(config: JobConfig, *, on: bool) -> tuple[str, ...]:
     """Return the regularisers that a job uses, or those that it has and does not use."""
     settings = flat(config)
+    if isinstance(config.model, Classical):
+        return () if on else OF_CLASSICAL[type(config.model)]
     return tuple(path for path in REGULARISERS if path in settings and (settings[path] not in OFF) is on)
 
 

@@ -19,6 +19,8 @@ from trainer.transfer import Shares
 Optimizers = tuple[torch.optim.Optimizer, ...]
 Group = dict[str, Any]  # parameters with the options that hold for them
 
+COMPILED = "kron"  # begins the names of those that torch.compile must translate before their first step
+
 
 def build_optimizers(
     settings: config.Optimizer, model: nn.Module, *, precision: torch.dtype, shares: Shares | None = None
@@ -76,6 +78,8 @@ def _by_name(settings: config.TimmOptimizer, model: nn.Module) -> torch.optim.Op
     if name not in known:
         message = f"timm has no optimizer {name!r}.{did_you_mean(name, known)}"
         raise ConfigError(f"{message} `optimizer.name` is one of timm.optim.list_optimizers().")
+    if name.startswith(COMPILED):
+        raise ConfigError(f"timm's {name} compiles itself anew for each shape, which is not to be had here.")
     info = factory.get_optimizer_info(name)
     if info.second_order:
         raise ConfigError(f"timm's {name} needs second derivatives, which are not worked out in training.")

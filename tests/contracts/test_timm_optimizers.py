@@ -21,7 +21,8 @@ from trainer.libraries import import_timm
 NAMES = import_timm().optim.list_optimizers()
 ELSEWHERE = [name for name in NAMES if name.startswith(("fused", "bnb"))]  # of other packages, for CUDA
 SECOND_ORDER = [name for name in NAMES if import_timm().optim.get_optimizer_info(name).second_order]
-HERE = [name for name in NAMES if name not in (*ELSEWHERE, *SECOND_ORDER)]
+COMPILED = [name for name in NAMES if name.startswith("kron")]
+HERE = [name for name in NAMES if name not in (*ELSEWHERE, *SECOND_ORDER, *COMPILED)]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,6 @@ def job(splits: Splits, name: str, **more: Value) -> JobConfig:
     return tiny_job(splits.data_set, settings)
 
 
-@pytest.mark.filterwarnings("ignore:It is highly recommended to have 'opt_einsum'")  # kron, faster with it
 @pytest.mark.parametrize("name", HERE)
 def test_it_goes_on_from_a_checkpoint_to_the_last_bit(splits: Splits, name: str) -> None:
     config = job(splits, name)
@@ -54,6 +54,12 @@ def test_it_goes_on_from_a_checkpoint_to_the_last_bit(splits: Splits, name: str)
 @pytest.mark.parametrize("name", SECOND_ORDER)
 def test_one_that_needs_second_derivatives_is_refused(splits: Splits, name: str) -> None:
     with pytest.raises(ConfigError, match=f"timm's {name} needs second derivatives"):
+        fresh(job(splits, name), splits)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_one_that_compiles_itself_is_refused(splits: Splits, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"timm's {name} compiles itself"):
         fresh(job(splits, name), splits)
 
 

@@ -120,9 +120,9 @@ def test_whatever_a_preset_draws_makes_a_job(seed: int, preset: str) -> None:
     ],
 )
 def test_a_job_goes_by_the_objective_unless_the_space_says_otherwise(objective: str, said: str, watched: str) -> None:
-    space = _space(f"  optimizer.lr: 0.1\n{said}", rest=f"objective: {objective}")
+    space = _space(f"  training.batch_size: {{choice: [8, 16]}}\n{said}", rest=f"objective: {objective}")
 
-    assert build_job(space, {}, data="", seed=0, runtime={}).training.watch == watched
+    assert build_job(space, {"training.batch_size": 8}, data="", seed=0, runtime={}).training.watch == watched
 
 
 def test_what_a_space_fixes_wins_over_the_machine() -> None:

@@ -2,7 +2,16 @@
 
 import pytest
 
-from search.remedies import CAPACITY, NOT_AS_SHOWN, REGULARISERS, hardens_training, more_capacity, named, regularisers
+from search.remedies import (
+    CAPACITY,
+    NOT_AS_SHOWN,
+    OF_CLASSICAL,
+    REGULARISERS,
+    hardens_training,
+    more_capacity,
+    named,
+    regularisers,
+)
 from trainer.config import Value, all_settings, flat, job_config
 from trainer.settings import MODELS
 
@@ -16,7 +25,8 @@ def test_each_network_has_settings_that_make_it_larger(model: str) -> None:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    named_ones = {*REGULARISERS, *NOT_AS_SHOWN, *(path for paths in CAPACITY.values() for path in paths)}
+    by_model = (path for paths in (*CAPACITY.values(), *OF_CLASSICAL.values()) for path in paths)
+    named_ones = {*REGULARISERS, *NOT_AS_SHOWN, *by_model}
 
     assert named_ones <= set(all_settings())
     assert CAPACITY.keys() == MODELS.keys()
@@ -37,6 +47,15 @@ def test_regularisers_are_told_apart_by_whether_they_are_on() -> None:
     assert {"augment.cutmix", "training.label_smoothing", "optimizer.weight_decay"} <= set(off)
     assert "model.dropout" not in off, "the fast net has none"
     assert not set(on) & set(off)
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "svm", "random_forest"])
+def test_a_model_without_epochs_is_held_back_by_settings_of_its_own(model: str) -> None:
+    config = job_config({"model": model, "augment.mixup": 0.2})
+
+    assert regularisers(config, on=True) == ()
+    assert set(regularisers(config, on=False)) <= flat(config).keys()
+    assert not hardens_training(config)
 
 
 @pytest.mark.parametrize(
