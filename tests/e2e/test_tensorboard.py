@@ -15,6 +15,8 @@ from search.trials import Trial
 from tests.books import assert_books_agree
 from tests.command import Desk, make_desk
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 JOB = ("train", "--space", "tiny.yaml", "--set", "training.epochs=2", "--set", "model.width=4", "--study", "one")
 SEARCH = ("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1")
 
@@ -70,8 +72,6 @@ def test_another_study_of_the_name_leaves_them_alone(trained: Desk) -> None:
     assert "event files of another study" in done.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_killed_search_goes_on_with_nothing_missing_and_nothing_doubled(slow_desk: Desk) -> None:
     root = slow_desk.root / "board" / "tiny"
     with slow_desk.started(*SEARCH, "--tensorboard", "board") as running:
