@@ -91,9 +91,10 @@ def _claimed(root: Path, uid: str) -> Path:
     """Return the folder of a study's event files, which is its own from now on."""
     root.mkdir(parents=True, exist_ok=True)
     owner = root / OWNER
-    if not owner.exists():
+    known = owner.read_text() if owner.exists() else ""
+    if not known:
         owner.write_text(uid)
-    if owner.read_text() != uid:
+    elif known != uid:
         raise StudyError(
             f"{str(root)!r} holds the event files of another study of this name. Delete it, or name another directory "
             f"with --tensorboard or another study with --study."

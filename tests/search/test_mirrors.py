@@ -137,3 +137,21 @@ def test_the_event_files_of_another_study_are_not_touched(store: Store, asked: R
         open_mirrors(store, request, uid="mine", data=DATA, class_names=())
 
     assert (root / OWNER).read_text() == "another"
+
+
+@pytest.mark.parametrize("left", [None, "", "mine"])
+def test_a_study_goes_on_in_its_own_folder(
+    store: Store, asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str | None
+) -> None:
+    monkeypatch.setattr("search.tracking.mirrors.connect", lambda *_: FakeRuns())
+    root = tmp_path / "board" / NAME
+    if left is not None:
+        root.mkdir(parents=True)
+        (root / OWNER).write_text(left)  # nothing of it, if a kill came between
+
+    mirrors = open_mirrors(store, replace(asked, tensorboard=tmp_path / "board"), uid="mine", data=DATA, class_names=())
+    mirrors.show(TRIAL)
+    mirrors.close(timeout_seconds=20)
+
+    assert (root / OWNER).read_text() == "mine"
+    assert list((root / "0").iterdir())
