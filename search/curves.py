@@ -11,6 +11,7 @@ from trainer.results import EpochResult
 WINDOW_SHARE = 1 / 8  # of the results; the last ones are compared with as many before them
 LEAST_GAIN = 0.005  # of accuracy, from window to window, that is an improvement
 LEAST_FALL = 0.05  # of the validation loss, from window to window, as a share of it, that is one
+STEADY = 1.5  # times what the loss changes between results anyway: a fall that is no accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,7 @@ class Curve:
     @property
     def jitter(self) -> float:
         """Return by how much the validation loss changes from result to result, in the median."""
-        losses = [result.val_loss for result in self.results]
-        return median(abs(after - before) for before, after in pairwise(losses))
+        return _jitter(self.results)
 
     @property
     def improves(self) -> bool:
@@ -56,6 +56,13 @@ class Curve:
         gain = self.now("val_accuracy") - self.before("val_accuracy")
         fall = 1 - self.now("val_loss") / max(self.before("val_loss"), 1e-12)
         return gain > max(self.error, LEAST_GAIN) or (gain >= 0 and fall > LEAST_FALL)
+
+    @property
+    def creeps(self) -> bool:
+        """Say whether validation gets better at a pace that would tell if training went on for as long again."""
+        fall = self.before("val_loss") - self.now("val_loss")
+        as_long_again = len(self.results) / self._window * fall / max(self.before("val_loss"), 1e-12)
+        return as_long_again > LEAST_FALL and fall > STEADY * _jitter(self.results[-2 * self._window :])
 
     def now(self, name: str) -> float:
         """Return the mean of a field over the last window."""
@@ -88,3 +95,7 @@ def standard_error(accuracy: float, num_images: int) -> float:
 
 def _mean(name: str, results: Sequence[EpochResult]) -> float:
     return fmean(getattr(result, name) for result in results)
+
+
+def _jitter(results: Sequence[EpochResult]) -> float:
+    return median(abs(after.val_loss - before.val_loss) for before, after in pairwise(results))

@@ -198,8 +198,14 @@ def _loss_rises(case: _Case) -> Finding | None:
 
 
 def _improving(case: _Case) -> Finding | None:
-    if not case.curve.improves:
-        return None
+    return _better(case) if case.curve.improves else None
+
+
+def _creeping(case: _Case) -> Finding | None:
+    return _better(case) if case.curve.creeps else None
+
+
+def _better(case: _Case) -> Finding:
     before, now = (_percent(mean("val_accuracy")) for mean in (case.curve.before, case.curve.now))
     losses = f"{case.curve.before('val_loss'):.3g} to {case.curve.now('val_loss'):.3g}"
     longer = "Train longer: `training.epochs`, in a search the last rung of `budget.rungs`."
@@ -268,6 +274,7 @@ RULES: tuple[Callable[[_Case], Finding | None], ...] = (
     _loss_rises,
     _improving,
     _gap_stays,
+    _creeping,
     _cut_short,
     _training_is_harder,
     _underfitting,

@@ -90,6 +90,12 @@ def _memorising() -> list[Point]:
     ]
 
 
+def _creeping(pace: float, *, trembling: float = 0.0) -> list[Point]:
+    """Validation loss falls by the same little share of it each epoch, and trembles."""
+    shaken = np.random.default_rng(0).normal(0, trembling, 48)
+    return [(1.2, 0.6, (1 - pace) ** step + float(shake), 0.6) for step, shake in enumerate(shaken)]
+
+
 def _blind(loss: float = math.log(10)) -> list[Point]:
     return [(loss, 0.1, loss, 0.1)] * 8
 
@@ -114,6 +120,9 @@ CURVES: dict[str, tuple[Trial, Answers | None, list[str]]] = {
     "memorises labels that mean nothing": (_trial(_settled(0.99, 0.1)), _answers(0.1), ["overfitting"]),
     "rises to the end": (_trial(_settled(0.9, 0.88, rate=0.05)), _answers(0.65), ["still improving"]),
     "rises to the end of a short training": (_trial(_settled(0.9, 0.88)[:6]), _answers(0.85), ["still improving"]),
+    "creeps": (_trial(_creeping(0.002)), _answers(0.6), ["still improving"]),
+    "creeps too slowly": (_trial(_creeping(0.0002)), _answers(0.6), ["underfitting"]),
+    "trembles": (_trial(_creeping(0.0, trembling=0.05)), _answers(0.6), ["underfitting"]),
     "stuck low": (_trial(_settled(0.61, 0.6)), _answers(0.6), ["underfitting"]),
     "perfect": (_trial(_settled(1.0, 0.995)), _answers(0.995), ["good fit"]),
     "good": (_trial(_settled(0.95, 0.93)), _answers(0.93), ["good fit"]),
