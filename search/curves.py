@@ -11,7 +11,7 @@ from trainer.results import EpochResult
 WINDOW_SHARE = 1 / 8  # of the results; the last ones are compared with as many before them
 LEAST_GAIN = 0.005  # of accuracy, from window to window, that is an improvement
 LEAST_FALL = 0.05  # of the validation loss, from window to window, as a share of it, that is one
-STEADY = 1.5  # times what the loss changes between results anyway: a fall that is no accident
+STEADY = 1.5  # times what the loss changes from result to result, in the median: a fall that is no accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Curve:
     @property
     def jitter(self) -> float:
         """Return by how much the validation loss changes from result to result, in the median."""
-        return _jitter(self.results)
+        losses = [result.val_loss for result in self.results]
+        return median(abs(after - before) for before, after in pairwise(losses))
 
     @property
     def improves(self) -> bool:
@@ -62,7 +63,7 @@ class Curve:
         """Say whether validation gets better at a pace that would tell if training went on for as long again."""
         fall = self.before("val_loss") - self.now("val_loss")
         as_long_again = len(self.results) / self._window * fall / max(self.before("val_loss"), 1e-12)
-        return as_long_again > LEAST_FALL and fall > STEADY * _jitter(self.results[-2 * self._window :])
+        return as_long_again > LEAST_FALL and fall > STEADY * self.jitter
 
     def now(self, name: str) -> float:
         """Return the mean of a field over the last window."""
@@ -95,7 +96,3 @@ def standard_error(accuracy: float, num_images: int) -> float:
 
 def _mean(name: str, results: Sequence[EpochResult]) -> float:
     return fmean(getattr(result, name) for result in results)
-
-
-def _jitter(results: Sequence[EpochResult]) -> float:
-    return median(abs(after.val_loss - before.val_loss) for before, after in pairwise(results))
