@@ -12,10 +12,10 @@ install: $(STAMP)  ## make .venv and install autoclf into it
 demo: $(STAMP)  ## install, search the handwritten digits, show what was found
 	$(BIN)/autoclf search --space digits --data-dir data
 
-test: $(STAMP)  ## the tests that take seconds
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the tests that take seconds, two at a time
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-slow: $(STAMP)  ## the slow ones, two at a time: kills, full searches, locked databases, statistics
+test-slow: $(STAMP)  ## the slow ones: kills, full searches, locked databases, statistics
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-all: test test-slow  ## both
