@@ -83,8 +83,8 @@ def check_export(data_set: DataSet, settings: Mapping[str, Value], path: Path) -
 
     assert [file.name for file in path.parent.iterdir()] == [path.name], "the weights are inside"
     run: Callable[[Pixels], Any] = run_onnx(path)
-    for num_images in (1, 2, 7):
-        images = noise(data_set, num_images)
+    flat = np.zeros((1, *data_set.image_shape), np.uint8)
+    for images in (*(noise(data_set, num_images) for num_images in (1, 2, 7)), flat, flat + 255):
         with torch.inference_mode():
             expected = servable(torch.from_numpy(images)).numpy()
         np.testing.assert_allclose(run(images), expected, rtol=1e-4, atol=1e-5)

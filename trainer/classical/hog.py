@@ -73,4 +73,6 @@ def _blocks(cells: Tensor) -> Tensor:
 
 
 def _unit(blocks: Tensor) -> Tensor:
-    return blocks / (blocks.square().sum(dim=3, keepdim=True) + EPSILON**2).sqrt()
+    """Return v / sqrt(|v|^2 + e^2), in a form that exporters keep: they take a bare e^2, below 1e-8, for 0."""
+    length = EPSILON * (1 + (blocks / EPSILON).square().sum(dim=3, keepdim=True)).sqrt()
+    return blocks / length

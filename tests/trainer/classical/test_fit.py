@@ -158,7 +158,7 @@ def test_an_exported_model_gives_the_same_probabilities(stripes: DataSet, tmp_pa
 
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     images = np.array(open_split(stripes, "val").images)
-    for some in (images, images[:1]):
+    for some in (images, images[:1], np.zeros_like(images), np.full_like(images, 255)):
         with torch.inference_mode():
             expected = servable(torch.from_numpy(some)).numpy()
         np.testing.assert_allclose(session.run(None, {INPUT: some})[0], expected, atol=1e-5)
