@@ -23,6 +23,11 @@ class BatchNorms:
         for layer, momentum in self.layers:
             layer.momentum = momentum / (1 - (1 - momentum) ** (num_portions + 1)) if self.are_blank else momentum
 
+    def are_settled(self, num_portions: int) -> bool:
+        """Say whether all portions after so many get the same weight, to the last bit."""
+        least = min((momentum for _, momentum in self.layers), default=1.0)
+        return not self.are_blank or 1 - (1 - least) ** (num_portions + 1) == 1
+
 
 def batch_norms_of(model: nn.Module, *, portions: int, are_blank: bool = True) -> BatchNorms:
     """Collect the batch norms that are in training; a batch's portions together count as much as the whole batch would.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainer.averaging import Average, build_average
 from trainer.batches import Examples
 from trainer.batchnorm import BatchNorms, batch_norms_of, in_halves, portions_of
+from trainer.compiled import compile_where_worthwhile
 from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.devices import DTYPES
@@ -52,6 +53,7 @@ class TrainState:
 
     model: nn.Module
     network: nn.Module  # what to call for logits in training: the model, or what makes its gradients the team's
+    compiled: nn.Module | None  # the same, translated, where that is worth it
     team: Team
     norms: BatchNorms
     optimizers: Optimizers
@@ -106,9 +108,11 @@ def begin(
     precision = DTYPES[config.runtime.precision]
     is_trained = not isinstance(config.model, Classical)  # else it is fitted, without a step
     waits = is_pretrained(config.model) and config.transfer.unfreeze_at
+    network = team.wrap(model, has_late_parameters=bool(waits))
     return TrainState(
         model=model,
-        network=team.wrap(model, has_late_parameters=bool(waits)),
+        network=network,
+        compiled=compile_where_worthwhile(network, config, num_images=len(train_images)),
         team=team,
         norms=batch_norms_of(
             model,

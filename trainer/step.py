@@ -84,10 +84,12 @@ def _gradients(
     with torch.random.fork_rng([loss.device] if loss.device.type == "cuda" else []):
         seed_layers(loss.device, derive(config.seed, "layers", *_draw(state)))  # that draw, such as dropped paths
         for number, portion in enumerate(batch.portions(size)):
-            state.norms.count(state.step * num_portions + number)
+            num_seen = state.step * num_portions + number
+            state.norms.count(num_seen)
+            network = _network(state, num_seen)
             is_last = number == num_portions - 1
             with contextlib.nullcontext() if is_last else state.team.apart(state.network):
-                portion_loss, portion_correct = _backward(state, config, images, portion, batch_size)
+                portion_loss, portion_correct = _backward(state, network, config, images, portion, batch_size)
             loss += portion_loss
             correct += portion_correct
     return loss, correct
@@ -128,13 +130,23 @@ def _shrunk(pixels: Tensor, config: JobConfig, progress: float) -> Tensor:
     return F.interpolate(pixels, size, mode="bilinear", antialias=True)
 
 
+def _network(state: TrainState, num_portions: int) -> nn.Module:
+    """Return what to call for logits after so many portions.
+
+    A translated network is translated anew where a number in it changes, as the momentum of batch norms does at first.
+    """
+    if state.compiled is None or not state.norms.are_settled(num_portions):
+        return state.network
+    return state.compiled
+
+
 def _backward(
-    state: TrainState, config: JobConfig, images: Examples, portion: _Batch, batch_size: int
+    state: TrainState, network: nn.Module, config: JobConfig, images: Examples, portion: _Batch, batch_size: int
 ) -> tuple[Tensor, Tensor]:
     """Add the gradient of one portion of a batch; return its share of the batch's mean loss and its right answers."""
     precision = DTYPES[config.runtime.precision]
     with torch.autocast(images.device.type, precision, enabled=precision is not torch.float32):
-        logits = images.logits(state.network, portion.inputs)
+        logits = images.logits(network, portion.inputs)
     loss = state.criterion(logits.float(), portion.targets) / batch_size
     scaled: Tensor = state.scaler.scale(loss * state.team.size)  # a team takes the mean of its gradients
     scaled.backward()  # type: ignore[no-untyped-call]

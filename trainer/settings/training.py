@@ -59,6 +59,7 @@ class Runtime:
     micro_batch: int = number(65_536, Range(1, 65_536))  # images a forward pass; gradients add up to a batch
     threads: int = number(1, Range(1, 4096))  # of the processor, on CPU; of each process
     processes: int = number(1, Range(1, 1024))  # that train together, each on its share of a batch; a GPU each
+    compile: Literal["auto", "never", "always"] = "auto"  # with torch.compile; auto: long jobs on a GPU
 
 
 def what_is_trained(settings: Transfer, num_train: int) -> str:
