@@ -7,13 +7,15 @@ import torch
 
 from trainer.errors import ConfigError
 
-Precision = Literal["float32", "bfloat16", "float16"]
-DTYPES: dict[str, torch.dtype] = {
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+DTYPES: dict[str, torch.dtype] = {  # of autocast
     "float32": torch.float32,
+    "tf32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
 WORTH_IT = 1.2  # bfloat16 must multiply this many times faster than float32
+AMPERE = 8  # the generation of CUDA's devices from which on they have tf32 and bfloat16
 PROBE_SIZE = 256  # rows of the matrices that are timed: small, as emulated bfloat16 is slow
 
 
@@ -48,10 +50,33 @@ def visible_devices() -> list[str]:
 def fastest_precision(device: torch.device) -> Precision:
     """Choose the precision of autocast: by generation on CUDA, by measurement on a processor."""
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= AMPERE else "float16"
     if device.type == "cpu" and matmul_rate(torch.bfloat16) > WORTH_IT * matmul_rate(torch.float32):
         return "bfloat16"
     return "float32"
+
+
+def set_arithmetic(precision: str, device: torch.device) -> None:
+    """Set how a GPU multiplies numbers of float32: as they are, or rounded to 10 bits of mantissa (tf32).
+
+    `float32` means the former. With autocast it is the latter, for what autocast leaves alone. torch by itself would
+    round in convolutions and not in products of matrices.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
+
+    Raises:
+        ConfigError: If tf32 is asked of a device that does not have it.
+    """
+    is_cuda = device.type == "cuda"
+    if precision == "tf32" and not (is_cuda and torch.cuda.get_device_capability(device)[0] >= AMPERE):
+        raise ConfigError(
+            f"`runtime.precision` is `tf32`, which {device} does not have: it takes an NVIDIA GPU from Ampere on. "
+            f"Take `float32` or `{fastest_precision(device)}`."
+        )
+    if is_cuda:
+        kept = "ieee" if precision == "float32" else "tf32"
+        torch.backends.cuda.matmul.fp32_precision = kept
+        torch.backends.cudnn.fp32_precision = kept
 
 
 def matmul_rate(dtype: torch.dtype, *, size: int = PROBE_SIZE, repeats: int = 5) -> float:

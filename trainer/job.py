@@ -25,7 +25,7 @@ from trainer.classical.fit import fit
 from trainer.config import flat
 from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
-from trainer.devices import resolve_device
+from trainer.devices import resolve_device, set_arithmetic
 from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, is_out_of_memory
 from trainer.evaluate import images_to_score, score
 from trainer.features import has_fixed_features, on_features
@@ -110,6 +110,7 @@ def _test(order: TestOrder) -> Tested:
     config = order.config
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
+    set_arithmetic(config.runtime.precision, device)
     data_set = _load_data(order)
     images = load_images(open_test_split(data_set), input_moments(config.model, data_set), device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
@@ -140,6 +141,7 @@ def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     config = order.config
     torch.set_num_threads(config.runtime.threads)
     device = team.device(resolve_device(config.runtime.device))
+    set_arithmetic(config.runtime.precision, device)
     data_set = _load_data(order)
     splits = load_splits(data_set, input_moments(config.model, data_set), device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)

@@ -15,7 +15,7 @@ import torch
 from trainer.batches import Examples, load_splits
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, load_data_set
-from trainer.devices import fastest_precision, resolve_device
+from trainer.devices import fastest_precision, resolve_device, set_arithmetic
 from trainer.errors import is_out_of_memory
 from trainer.features import has_fixed_features, on_features
 from trainer.loop import EVALUATION_PORTION
@@ -56,6 +56,7 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
     data_set = load_data_set(order.data_root)
     device = resolve_device(order.device)
     precision = fastest_precision(device)
+    set_arithmetic(precision, device)
     on_device = {"device": str(device), "precision": precision, "channels_last": device.type != "mps"}
     configs = [_with(config, **on_device) for config in order.configs]
     torch.set_num_threads(order.num_cores)
@@ -153,7 +154,7 @@ def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: 
     """Return the images per second of training steps on portions of one size."""
     torch.set_num_threads(config.runtime.threads)
     size = min(portion, len(images))
-    trial = _with(_at_its_dearest(config, size), micro_batch=size)
+    trial = _with(_at_its_dearest(config, size), micro_batch=size, compile="never")
     state = begin(trial, load_data_set(order.data_root), images, is_new=False)  # its speed is that of any weights
     take_step(state, trial, images, torch.arange(min(size, FIRST_STEP)))
     seconds: list[float] = []

@@ -1,9 +1,10 @@
 import re
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-from trainer.devices import DTYPES, fastest_precision, matmul_rate, resolve_device, visible_devices
+from trainer.devices import DTYPES, fastest_precision, matmul_rate, resolve_device, set_arithmetic, visible_devices
 from trainer.errors import ConfigError
 
 
@@ -56,5 +57,44 @@ def test_the_fastest_precision_of_a_processor_is_one_that_autocast_takes() -> No
     assert precision in DTYPES
 
 
-def test_every_precision_is_a_type_of_torch() -> None:
-    assert all(str(dtype) == f"torch.{name}" for name, dtype in DTYPES.items())
+def test_every_precision_but_tf32_is_a_type_of_torch() -> None:
+    types = {name: str(dtype) for name, dtype in DTYPES.items()}
+
+    assert types.pop("tf32") == "torch.float32"
+    assert all(dtype == f"torch.{name}" for name, dtype in types.items())
+
+
+@pytest.fixture
+def ampere(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """Stand for a GPU that has tf32, and leave the switches as they were."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (8, 0))
+    products, convolutions = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision
+    yield torch.device("cuda")
+    torch.backends.cuda.matmul.fp32_precision = products
+    torch.backends.cudnn.fp32_precision = convolutions
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("float32", "ieee"), ("tf32", "tf32"), ("bfloat16", "tf32"), ("float16", "tf32")]
+)
+def test_float32_is_rounded_nowhere_and_tf32_everywhere(ampere: torch.device, precision: str, expected: str) -> None:
+    set_arithmetic(precision, ampere)
+
+    assert torch.backends.cuda.matmul.fp32_precision == expected
+    assert torch.backends.cudnn.conv.fp32_precision == expected
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
+def test_tf32_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
+
+    with pytest.raises(ConfigError, match=f"`tf32`, which {device} does not have.*Take `float32` or"):
+        set_arithmetic("tf32", torch.device(device))
+
+
+def test_a_processor_is_left_alone() -> None:
+    before = torch.backends.mkldnn.matmul.fp32_precision
+
+    set_arithmetic("float32", torch.device("cpu"))
+
+    assert torch.backends.mkldnn.matmul.fp32_precision == before

@@ -48,6 +48,19 @@ def test_a_model_gives_logits_for_every_image(name: str, side: int, channels: in
     assert logits.isfinite().all()
 
 
+def test_attention_is_that_which_a_device_has_a_fast_way_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(
+        nn.functional,
+        "scaled_dot_product_attention",
+        lambda q, k, v, **_: calls.append(q.shape) or v,  # type: ignore[func-returns-value]
+    )
+
+    build("vit").eval()(noise(1, 3, 16, 16))
+
+    assert len(calls) == MODELS["vit"]["model.depth"]
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_a_fastnet_of_any_depth_gives_logits(depth: int) -> None:
     settings = settings_of({"model.width": 0.1, "model.depth": depth})

@@ -54,7 +54,7 @@ class Runtime:
     """How the arithmetic is done; part of the job because sums in another order round differently."""
 
     device: str = "cpu"  # as torch names it: cpu, cuda, cuda:1, mps
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of autocast; weights stay float32
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"  # of products; weights stay float32
     channels_last: bool = True
     micro_batch: int = number(65_536, Range(1, 65_536))  # images a forward pass; gradients add up to a batch
     threads: int = number(1, Range(1, 4096))  # of the processor, on CPU; of each process
