@@ -8,12 +8,9 @@ from tests.trainer.short_jobs import (
     NETWORKS,
     Splits,
     advance,
+    assert_goes_on_exactly,
     fresh,
-    open_splits,
-    prepare_stripes,
-    reopened,
     scores,
-    tensors_of,
     tiny_job,
 )
 from trainer.config import VARIANTS, JobConfig, Value
@@ -30,11 +27,6 @@ GENTLE = {  # rates at which a tiny net learns
 }
 
 
-@pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
-    return open_splits(prepare_stripes(tmp_path_factory.mktemp("data")))
-
-
 def job(splits: Splits, section: str, name: str, **more: Value) -> JobConfig:
     settings: dict[str, Value] = dict(MODELS[name]) if section == "model" else {section: name}
     if section == "optimizer":
@@ -44,17 +36,7 @@ def job(splits: Splits, section: str, name: str, **more: Value) -> JobConfig:
 
 @EVERY
 def test_it_goes_on_from_a_checkpoint_to_the_last_bit(splits: Splits, section: str, name: str) -> None:
-    config = job(splits, section, name)
-    whole, part = fresh(config, splits), fresh(config, splits)
-    advance(whole, config, splits)
-
-    advance(part, config, splits, until=0.75)
-    resumed = reopened(part, config, splits)
-    advance(resumed, config, splits)
-
-    expected = tensors_of(whole)
-    assert tensors_of(resumed).keys() == expected.keys()
-    assert all(torch.equal(tensor, expected[path]) for path, tensor in tensors_of(resumed).items())
+    assert_goes_on_exactly(job(splits, section, name), splits)
 
 
 @pytest.mark.parametrize(("section", "name"), [choice for choice in CHOICES if choice[0] != "model"], ids=lambda p: p)

@@ -132,6 +132,21 @@ def reopened(state: TrainState, config: JobConfig, splits: Splits) -> TrainState
     return other
 
 
+def assert_goes_on_exactly(config: JobConfig, splits: Splits) -> TrainState:
+    """Train to the end at once, and in two processes; return the state at the end, which is one to the last bit."""
+    whole, part = fresh(config, splits), fresh(config, splits)
+    advance(whole, config, splits)
+
+    advance(part, config, splits, until=0.75)
+    resumed = reopened(part, config, splits)
+    advance(resumed, config, splits)
+
+    expected, found = tensors_of(whole), tensors_of(resumed)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[path]) for path, tensor in found.items())
+    return whole
+
+
 def tensors_of(state: TrainState) -> dict[str, Tensor]:
     """Return every tensor of a state under a name: weights, averages, momenta."""
     found = dict(_tensors(to_checkpoint(state), "state"))

@@ -9,23 +9,14 @@ from tests.trainer.short_jobs import (
     MODELS,
     Splits,
     advance,
+    assert_goes_on_exactly,
     fresh,
-    open_splits,
-    prepare_stripes,
-    reopened,
-    scores,
-    tensors_of,
     tiny_job,
 )
 from trainer import compiled
 from trainer.compiled import LEAST_PASSES, compile_where_worthwhile
 from trainer.config import JobConfig, Value
 from trainer.errors import ConfigError
-
-
-@pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
-    return open_splits(prepare_stripes(tmp_path_factory.mktemp("data")))
 
 
 def job(splits: Splits, **settings: Value) -> JobConfig:
@@ -42,18 +33,15 @@ def of_device(config: JobConfig, device: str) -> JobConfig:
 def test_a_translated_network_learns_the_same_and_goes_on_to_the_last_bit(splits: Splits) -> None:
     plain = tiny_job(splits.data_set, MODELS["vit"])  # without batch norms, so from the first step on
     config = tiny_job(splits.data_set, {**MODELS["vit"], "runtime.compile": "always"})
-    expected, whole, part = fresh(plain, splits), fresh(config, splits), fresh(config, splits)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
 
-    (*_, wanted) = scores(advance(expected, plain, splits))
-    (*_, found) = scores(advance(whole, config, splits))
-    advance(part, config, splits, until=0.75)
-    resumed = reopened(part, config, splits)
-    advance(resumed, config, splits)
+    expected = fresh(plain, splits)
+    advance(expected, plain, splits)
+    whole = assert_goes_on_exactly(config, splits)
 
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before, "something was translated"
-    assert found.train_loss == pytest.approx(wanted.train_loss, rel=1e-2)
-    assert all(torch.equal(tensor, tensors_of(whole)[path]) for path, tensor in tensors_of(resumed).items())
+    for path, tensor in expected.model.state_dict().items():
+        torch.testing.assert_close(whole.model.state_dict()[path], tensor, rtol=1e-2, atol=1e-3)
 
 
 def test_nothing_is_translated_before_batch_norms_count_every_portion_alike(splits: Splits) -> None:

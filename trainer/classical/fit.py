@@ -3,6 +3,7 @@
 Shapes: N images, D features.
 """
 
+import importlib
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -28,6 +29,7 @@ from trainer.settings import AnyClassical, Classical, Svm
 from trainer.state import Stretch, TrainState
 
 LEAST_STD = 0.5  # times the root mean square of the deviations of all features
+LIBRARIES = "trainer.classical.preload"
 PORTION = 1000  # rows of features that go through a part together
 
 Floats = NDArray[np.float32]
@@ -55,6 +57,7 @@ def fit(
     is_new = not state.step
     if is_new:
         began = time.perf_counter()
+        importlib.import_module(LIBRARIES)  # which is limited only if it is there already
         with threadpool_limits(config.runtime.threads):
             for _ in _fit(state, config, train_images):
                 yield StepResult(epoch=0.0, images_per_second=0.0)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.trainer.data.data_samples import ROOT, noise, prepared, start_python
 from tests.trainer.data.published_samples import WRITERS, Sample, food101, gtsrb, idx, label_of, write_bytes
+from tests.trainer.short_jobs import assert_goes_on_exactly, open_splits, tiny_job
 from trainer.data import DataSet, Split, Torchvision, inspect, open_split, prepare
 from trainer.data.catalogue import CATALOGUE
 from trainer.data.locked import open_test_split
@@ -64,6 +65,14 @@ def test_every_image_has_the_label_that_its_set_gives(case: Case) -> None:
 
     for split in case.splits().values():
         assert [told(image) for image in split.images] == split.labels.tolist()
+
+
+def test_a_job_trains_on_it(case: Case) -> None:
+    splits = open_splits(case.data_set)
+
+    state = assert_goes_on_exactly(tiny_job(case.data_set, {"training.epochs": 1.0}), splits)
+
+    assert state.step >= 1
 
 
 def test_given_splits_are_kept_and_the_others_cut(case: Case) -> None:
