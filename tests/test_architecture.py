@@ -30,7 +30,6 @@ DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name 
 FREE_OF_TORCH = ("search.engine", "search.run", "autoclf.application")
 HEAVY = ("torch", "torchvision", "timm", "mlflow")
 LOADED_LATE = {*HEAVY, "tensorboard"}  # by what needs it, when it does
-CONTRACTS_OF_TRAINER = ("test_choices.py", "test_timm_optimizers.py")
 LONGEST_FUNCTION = 60  # lines
 LONGEST_FILE = 400  # lines
 
@@ -192,8 +191,7 @@ def test_the_driver_and_the_command_line_load_neither_torch_nor_mlflow(
 
 
 def test_the_tests_of_the_search_need_no_torch() -> None:
-    contracts = [path for path in (ROOT / "tests" / "contracts").glob("*.py") if path.name not in CONTRACTS_OF_TRAINER]
-    files = [*(ROOT / "tests" / "search").glob("*.py"), *contracts]
+    files = [path for room in ("search", "contracts") for path in (ROOT / "tests" / room).glob("*.py")]
 
     found = {_name(path) for path in files if _roots(path) & set(HEAVY)}
 
