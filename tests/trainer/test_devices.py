@@ -68,10 +68,10 @@ def test_every_precision_but_tf32_is_a_type_of_torch() -> None:
 def ampere(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """Stand for a GPU that has tf32, and leave the switches as they were."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (8, 0))
-    products, convolutions = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision
+    products, convolutions = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
     yield torch.device("cuda")
     torch.backends.cuda.matmul.fp32_precision = products
-    torch.backends.cudnn.fp32_precision = convolutions
+    torch.backends.cudnn.conv.fp32_precision = convolutions
 
 
 @pytest.mark.parametrize(
