@@ -76,7 +76,7 @@ def set_arithmetic(precision: str, device: torch.device) -> None:
     if is_cuda:
         kept = "ieee" if precision == "float32" else "tf32"
         torch.backends.cuda.matmul.fp32_precision = kept
-        torch.backends.cudnn.conv.fp32_precision = kept
+        torch.backends.cudnn.conv.fp32_precision = kept  # type: ignore[attr-defined]  # torch makes it at import
 
 
 def matmul_rate(dtype: torch.dtype, *, size: int = PROBE_SIZE, repeats: int = 5) -> float:
