@@ -16,7 +16,7 @@ test: $(STAMP)  ## the tests that take seconds, two at a time
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP)  ## the slow ones: kills, full searches, locked databases, statistics
-	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(PYTEST)
 
 test-all: test test-slow  ## both
 
