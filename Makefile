@@ -26,9 +26,11 @@ check: $(STAMP)  ## what a commit must pass beside the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(STAMP)  ## the training speeds that the README claims, and what augmentations cost
+bench: $(STAMP)  ## the tables of docs/speed.md; with PHOTOGRAPHS=FOLDER WEIGHTS=FILE those of transfer, too
 	$(BIN)/python -m benchmarks.training_speed --data-dir $(or $(AUTOCLF_DATA_DIR),data)
 	$(BIN)/python -m benchmarks.augmentation_cost
+	$(BIN)/python -m benchmarks.networks --data-dir $(or $(AUTOCLF_DATA_DIR),data) \
+		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --weights $(WEIGHTS))
 
 clean:  ## remove the environment; stores and data stay
 	rm -rf $(VENV)

@@ -14,7 +14,7 @@ from search.request import Request
 from search.run import Outcome
 from search.trials import State
 from trainer.config import JobConfig, flat
-from trainer.settings import Classical, is_pretrained, left_out
+from trainer.settings import Classical, Plateau, is_pretrained, left_out
 
 ROWS = 10
 AIMS = {"top5_accuracy": "top-5 accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"}
@@ -67,6 +67,12 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
     hidden = ["runtime.", "data", *(f"augment.{name}" for name in left_out(config.augment))]
     if config.loss.class_weights != "effective":
         hidden.append("loss.beta")
+    if config.training.start_size == 1:
+        hidden += ["training.start_size", "training.full_size_at"]
+    if config.training.keep == "last":
+        hidden.append("training.keep")
+        if not config.training.patience and not isinstance(config.schedule, Plateau):
+            hidden.append("training.watch")
     if not is_pretrained(config.model):
         hidden.append("transfer.")
     if isinstance(config.model, Classical):

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from trainer.seeds import derive
 
 LEAST_STD = 1 / 255  # one grey level: a constant channel has none
 DEVICE_SHARE = 0.25  # of the device's free memory that the images may fill
+HOST_SHARE = 0.5  # of the machine's free memory beyond which the system cannot keep read images at hand
 
 
 class Examples(ABC):
@@ -92,7 +94,7 @@ class Images(Examples):
 
 @dataclass(frozen=True, slots=True)
 class Streamed(Images):
-    """Pixels too many for the device: the next batch is read from the disk and pinned while the device computes."""
+    """Pixels too many for the device, or for memory: the next batch is read from the disk while the device computes."""
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     ahead: dict[bytes, "Future[Tensor]"] = field(default_factory=dict)  # batches under way, by their numbers
@@ -151,7 +153,10 @@ def _chosen(tensor: Tensor, indices: Tensor, device: torch.device) -> Tensor:
 
 
 def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
-    """Wrap a split; its pixels stay memory-mapped on a processor, and move to an accelerator if they fit, else stream.
+    """Wrap a split: its pixels move to an accelerator if they fit, and else stay memory-mapped.
+
+    What is mapped and fits into memory is read once, and then kept there by the system for all jobs; what does not fit
+    is streamed.
 
     Args:
         split: Of a prepared data set.
@@ -159,11 +164,11 @@ def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
         device: Of the job.
     """
     pixels, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    kind = Streamed if is_streamed(pixels, device) else Images
     if fits(pixels, device):
         pixels, labels = pixels.to(device), labels.to(device)
     mean = torch.tensor(moments.mean, device=device).view(-1, 1, 1)
     std = torch.tensor(moments.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
-    kind = Streamed if device.type == "cuda" and not pixels.is_cuda else Images
     return kind(pixels, labels, mean, std)
 
 
@@ -176,6 +181,13 @@ def load_splits(data_set: DataSet, moments: Moments, device: torch.device) -> tu
 def fits(tensor: Tensor, device: torch.device) -> bool:
     """Say whether a split should move to an accelerator as a whole."""
     return device.type == "cuda" and tensor.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def is_streamed(pixels: Tensor, device: torch.device) -> bool:
+    """Say whether batches are fetched ahead: to a GPU that does not hold them all, or from a disk."""
+    if device.type == "cuda":
+        return not fits(pixels, device)
+    return pixels.nbytes > HOST_SHARE * psutil.virtual_memory().available
 
 
 def batch_indices(labels: Tensor, *, batch_size: int, seed: int, epoch: int, balance: float = 0.0) -> Tensor:

@@ -6,7 +6,7 @@ never depends on how busy the machine was.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,7 @@ WORTH_THREADS = 0.8  # share of the rate per thread that must be left to give a 
 SHARE_OF_LIMIT = 0.5  # of a time limit, in which a full training should fit
 PATIENCE_SECONDS = 1.0  # for one step; a model that is slower is not tried on larger portions
 ENOUGH_SECONDS = 0.3  # of timed steps; shorter ones are repeated
+LONG_SECONDS = 10.0  # of a step; one that takes this long is not repeated
 FIRST_STEP = 8  # images of the step before, which also sets things up
 SECONDS_BETWEEN_EVENTS = 0.5
 THREADS_PORTION = 16  # images of the steps that threads are chosen by
@@ -151,14 +152,17 @@ def _candidates(config: JobConfig, images: Examples) -> Iterable[int]:
 
 
 def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: int) -> float:
-    """Return the images per second of training steps on portions of one size."""
+    """Return the images per second of training steps on portions of one size.
+
+    The first step on a portion of this size has its memory fetched from the system; the best of several counts.
+    """
     torch.set_num_threads(config.runtime.threads)
     size = min(portion, len(images))
     trial = _with(_at_its_dearest(config, size), micro_batch=size, compile="never")
     state = begin(trial, load_data_set(order.data_root), images, is_new=False)  # its speed is that of any weights
     take_step(state, trial, images, torch.arange(min(size, FIRST_STEP)))
     seconds: list[float] = []
-    while not seconds or (len(seconds) < 3 and sum(seconds) < ENOUGH_SECONDS):
+    while _is_unsure(seconds):
         start = time.perf_counter()
         take_step(state, trial, images, torch.arange(size))
         _wait(images)
@@ -166,6 +170,13 @@ def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: 
     if state.halvings:
         raise MemoryError(f"portions of {size} images do not fit into memory")
     return size / min(seconds)
+
+
+def _is_unsure(seconds: Sequence[float]) -> bool:
+    """Say whether another step should be timed."""
+    if len(seconds) < 2:
+        return sum(seconds) < LONG_SECONDS
+    return len(seconds) < 3 and sum(seconds) < ENOUGH_SECONDS
 
 
 def _at_its_dearest(config: JobConfig, batch_size: int) -> JobConfig:

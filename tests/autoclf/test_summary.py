@@ -3,7 +3,7 @@ import pytest
 from autoclf.summary import changed_settings, short_columns
 from search.leaderboard import COLUMNS
 from search.trials import OBJECTIVES
-from trainer.config import job_config
+from trainer.config import Value, job_config
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -20,6 +20,23 @@ def test_augmentations_that_are_left_out_are_not_named() -> None:
 
     assert not [path for path in plain if path.startswith("augment.")]
     assert [path for path in turned if path.startswith("augment.")] == ["augment.elastic", "augment.elastic_sigma"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, set()),
+        ({"training.start_size": 0.5}, {"training.start_size", "training.full_size_at"}),
+        ({"training.keep": "best"}, {"training.keep", "training.watch"}),
+        ({"training.patience": 3}, {"training.patience", "training.watch"}),
+        ({"schedule": "plateau"}, {"training.watch"}),
+    ],
+)
+def test_of_training_what_is_off_is_not_named(settings: dict[str, Value], told: set[str]) -> None:
+    found = changed_settings(job_config(settings))
+
+    always = {"training.epochs", "training.batch_size"}
+    assert {path for path in found if path.startswith("training.")} == told | always
 
 
 def test_a_model_without_epochs_is_told_without_what_belongs_to_training_in_steps() -> None:

@@ -1,7 +1,9 @@
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -226,6 +228,19 @@ def test_training_and_scoring_on_a_stream_fetch_ahead_and_are_the_same_to_the_la
     assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors_of(other).items())
     assert sum(name.startswith("ThreadPool") for name in train_readers) == 6  # of 8 batches all but each epoch's first
     assert not train.ahead
+
+
+@pytest.mark.parametrize(("times", "kind"), [(1.9, Streamed), (2.1, Images)])
+def test_images_beyond_half_the_free_memory_are_streamed(
+    stripes: DataSet, monkeypatch: pytest.MonkeyPatch, times: float, kind: type[Images]
+) -> None:
+    split = open_split(stripes, "train")
+    free = SimpleNamespace(available=times * split.images.nbytes)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+
+    images = load_images(split, stripes.moments, CPU)
+
+    assert type(images) is kind
 
 
 def test_a_disk_that_fails_under_a_stream_is_told_where_the_images_are_taken(splits: Splits) -> None:

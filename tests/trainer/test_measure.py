@@ -1,13 +1,19 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch import Tensor
 
+import trainer.measure
 from tests.trainer.short_jobs import MODELS, tiny_job
+from trainer.batches import Examples
+from trainer.config import JobConfig
 from trainer.data import DataSet
 from trainer.errors import ConfigError
 from trainer.measure import measure
 from trainer.orders import MeasureOrder
 from trainer.results import Measured
+from trainer.state import TrainState
 
 NAMES = ("fastnet", "vit")
 
@@ -69,6 +75,39 @@ def test_what_was_measured_makes_a_job(stripes: DataSet) -> None:
             },
         )
         assert config.runtime.micro_batch == found.micro_batches[name]
+
+
+def test_the_first_step_on_a_portion_which_fetches_memory_does_not_count(
+    stripes: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, seen = [0.0], set[tuple[int, int]]()
+
+    def step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> None:
+        kind = (id(state.model), len(indices))
+        now[0] += 0.1 if kind in seen else 3.0
+        seen.add(kind)
+
+    monkeypatch.setattr(trainer.measure, "take_step", step)
+    monkeypatch.setattr(trainer.measure, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    found = measure(measure_order(stripes, batch_size=16, threads=1))
+
+    assert found.images_per_second == {name: pytest.approx(16 / 0.1) for name in NAMES}
+
+
+def test_a_step_that_takes_very_long_is_not_repeated(stripes: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, sizes = [0.0], list[int]()
+
+    def step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> None:
+        now[0] += len(indices)
+        sizes.append(len(indices))
+
+    monkeypatch.setattr(trainer.measure, "take_step", step)
+    monkeypatch.setattr(trainer.measure, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    measure(measure_order(stripes, batch_size=16, threads=1))
+
+    assert sizes == [8, 16] * len(NAMES)
 
 
 def test_a_device_that_is_not_here_cannot_be_measured(stripes: DataSet) -> None:
