@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms that each room may name
     "spaces": {"pydantic", "yaml"},
-    "trainer": {"PIL", "filelock", "numpy", "safetensors", "sklearn", "threadpoolctl", "timm", "torch", "torchvision"},
+    "trainer": {
+        *("PIL", "filelock", "numpy", "psutil", "safetensors", "sklearn", "threadpoolctl"),
+        *("timm", "torch", "torchvision"),
+    },
     "search": {
         *("spaces", "trainer"),
         *("filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
