@@ -164,8 +164,9 @@ def load_images(split: Split, moments: Moments, device: torch.device) -> Images:
         device: Of the job.
     """
     pixels, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
-    kind = Streamed if is_streamed(pixels, device) else Images
-    if fits(pixels, device):
+    is_held = fits(pixels, device)  # asked once: free memory changes
+    kind = Images if is_held or not is_streamed(pixels, device) else Streamed
+    if is_held:
         pixels, labels = pixels.to(device), labels.to(device)
     mean = torch.tensor(moments.mean, device=device).view(-1, 1, 1)
     std = torch.tensor(moments.std, device=device).clamp(min=LEAST_STD).view(-1, 1, 1)
@@ -184,10 +185,8 @@ def fits(tensor: Tensor, device: torch.device) -> bool:
 
 
 def is_streamed(pixels: Tensor, device: torch.device) -> bool:
-    """Say whether batches are fetched ahead: to a GPU that does not hold them all, or from a disk."""
-    if device.type == "cuda":
-        return not fits(pixels, device)
-    return pixels.nbytes > HOST_SHARE * psutil.virtual_memory().available
+    """Say whether batches of a split that stays on the host are fetched ahead: to a GPU, or from a disk."""
+    return device.type == "cuda" or pixels.nbytes > HOST_SHARE * psutil.virtual_memory().available
 
 
 def batch_indices(labels: Tensor, *, batch_size: int, seed: int, epoch: int, balance: float = 0.0) -> Tensor:

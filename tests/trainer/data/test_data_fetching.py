@@ -165,10 +165,10 @@ def test_another_file_than_the_published_one_is_not_taken(tmp_path: Path) -> Non
 def test_a_server_that_does_not_answer_is_told_with_what_to_do(tmp_path: Path) -> None:
     files = packed("mnist", tmp_path / "publisher")
     with serving({}) as (address, _):
-        pass  # it is gone
+        source = offered("mnist", address, files)
 
-    with pytest.raises(DataError) as caught:
-        prepared(offered("mnist", address, files), tmp_path)
+    with pytest.raises(DataError) as caught:  # the server is gone by now
+        prepared(source, tmp_path)
 
     for part in ("MNIST could not be downloaded from", "refused", "MNIST/raw/train-images-idx3-ubyte", "put the files"):
         assert part in str(caught.value)
