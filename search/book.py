@@ -6,24 +6,24 @@ Whatever happens to a trial goes through here. A crash between two of the three 
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from search import eventlog, trials
 from search.errors import StudyError
+from search.ledger import BuildJob
 from search.store import Store
 from search.study import Study
 from search.suggest import distributions
 from search.tracking import Tracker
 from search.trials import OBJECTIVES, Record, State, Trial
 from spaces import SearchSpace, Value
-from trainer.config import JobConfig, flat
+from trainer.config import flat
 from trainer.crashpoints import crash_point
 from trainer.results import EpochResult
 
 STEPS_AN_EPOCH = 100  # of the study's intermediate values and the metrics: their steps are whole numbers
-
-BuildJob = Callable[[Mapping[str, Value]], JobConfig]  # from drawn parameters
 
 
 def step_of(epoch: float) -> int:
@@ -42,6 +42,10 @@ class Book:
     tracker: Tracker
     build: BuildJob
     trials: list[Trial] = field(default_factory=list)  # by number
+
+    def directory(self, number: int) -> Path:
+        """Return where a trial's checkpoints lie."""
+        return self.store.job(self.name, number)
 
     def begin_trial(self, params: Mapping[str, Value]) -> Trial:
         """Write down a new trial; return it, paused at epoch 0."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import assert_never
 
 from search import trials
-from search.book import Book
 from search.executors import Event, Executor, Gone
+from search.ledger import Ledger
 from search.notices import Notice, Watch
-from search.sampling import Sampler
+from search.samplers import Sampler
 from search.schedulers import Action, Finish, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.trials import State
 from trainer.crashpoints import crash_point
@@ -30,15 +30,16 @@ FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 143)  # exit codes that say no
 class Engine:
     """One search under way."""
 
-    book: Book
+    book: Ledger
     sampler: Sampler
     scheduler: Scheduler
     executor: Executor
     data_root: Path
     max_trials: int  # configurations in all
-    deadline: float | None  # as `time.monotonic` gives it; None for no limit
+    deadline: float | None  # as the clock gives it; None for no limit
     is_interrupted: Callable[[], bool]
     watch: Watch
+    clock: Callable[[], float] = time.monotonic  # seconds from any beginning; simulated in replays
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
 
@@ -65,7 +66,7 @@ class Engine:
                 return False
 
     def _situation(self) -> Situation:
-        left = None if self.deadline is None else self.deadline - time.monotonic()
+        left = None if self.deadline is None else self.deadline - self.clock()
         return Situation(
             trials=self.book.trials,
             max_trials=self.max_trials,
@@ -97,7 +98,7 @@ class Engine:
         order = TrainOrder(
             config=trial.config,
             data_root=self.data_root,
-            directory=self.book.store.job(self.book.name, number),
+            directory=self.book.directory(number),
             until=until,
         )
         self.executor.start(number, order)
@@ -168,27 +169,27 @@ class Engine:
     def _end(self, number: int, state: State, *, reason: str = "", message: str = "") -> None:
         trial = self.book.end(number, state, reason=reason, message=message)
         if state is State.FAILED:
-            remove_state(self.book.store.job(self.book.name, number))
+            remove_state(self.book.directory(number))
         values = trial.results[-1].metrics() if trial.results else {}
         self._tell(state.value, number, reason=reason, message=message, **values)
 
     def _end_all(self) -> None:
         """Prune what waits and what runs, and kill its workers: the search is over."""
         has_begun_all = len(self.book.trials) >= self.max_trials
-        out_of_time = self.deadline is not None and (not has_begun_all or time.monotonic() >= self.deadline)
+        out_of_time = self.deadline is not None and (not has_begun_all or self.clock() >= self.deadline)
         for trial in list(self.book.trials):
             if not trial.state.is_over:
                 self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")
         self.executor.close()
-        until = time.monotonic() + CLOSING_SECONDS
-        while self._busy and time.monotonic() < until:
+        until = self.clock() + CLOSING_SECONDS
+        while self._busy and self.clock() < until:
             self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
 
     def _drain(self) -> None:
         """Let what runs leave a checkpoint; it can go on another day."""
         self._stop(set(self._busy))
-        until = time.monotonic() + DRAIN_SECONDS
-        while self._busy and time.monotonic() < until:
+        until = self.clock() + DRAIN_SECONDS
+        while self._busy and self.clock() < until:
             self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
         self.executor.close()
         for number in self._busy:

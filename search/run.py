@@ -21,7 +21,7 @@ from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
 from search.request import Request
-from search.sampling import Sampler
+from search.samplers import Tpe
 from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store
@@ -278,7 +278,7 @@ class _Search:
         timeout = request.timeout_seconds
         return Engine(
             book=book,
-            sampler=Sampler(space=request.space, seed=request.seed),
+            sampler=Tpe(space=request.space, seed=request.seed),
             scheduler=Promotion(
                 rungs=request.space.budget.rungs,
                 eta=request.space.budget.eta,

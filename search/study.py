@@ -111,7 +111,7 @@ def create_study(storage: RDBStorage, name: str, objective: str) -> Study:
             study_name=name,
             direction=direction,
             load_if_exists=True,
-            sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: see search/sampling.py
+            sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: see search/samplers
         )
     )
     return Study(name, study, storage)

@@ -24,7 +24,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
     "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
 }
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
-    "optuna": {"sampling", "storage", "study", "suggest"},
+    "optuna": {"samplers.tpe", "storage", "study", "suggest"},
     "sqlalchemy": {"storage"},
     "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},
     "tensorboard": {"tracking.event_files"},

@@ -16,7 +16,7 @@ from search.engine import Engine
 from search.executors.scripted import Mishap, Script, ScriptedExecutor, Scripts, curve, reading
 from search.jobs import build_job
 from search.notices import Notice
-from search.sampling import Sampler
+from search.samplers import Tpe
 from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store
@@ -194,7 +194,7 @@ class Scene:
         budget = self.space.budget
         return Engine(
             book=self.book,
-            sampler=Sampler(space=self.space, seed=0),
+            sampler=Tpe(space=self.space, seed=0),
             scheduler=Promotion(rungs=budget.rungs, eta=budget.eta, objective=self.space.objective.metric),
             executor=self.executor,
             data_root=Path("data"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.jobs import build_job, check_space, example_draws, has_classical
-from search.sampling import Sampler
+from search.samplers import Tpe
 from spaces import SearchSpace, SpaceError, Value, load_space, parse_space, preset_names
 from trainer.config import flat, model_name
 from trainer.errors import ConfigError
@@ -100,7 +100,7 @@ def test_the_length_of_training_is_the_budgets() -> None:
 @given(seed=st.integers(0, 2**32), preset=st.sampled_from(preset_names()))
 def test_whatever_a_preset_draws_makes_a_job(seed: int, preset: str) -> None:
     space = load_space(preset)
-    drawn = Sampler(space=space, seed=seed).draw([])
+    drawn = Tpe(space=space, seed=seed).draw([])
 
     job = build_job(space, drawn, data="abc", seed=seed, runtime={"runtime.threads": 2})
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from search_samples import RUNGS, after, new_trial, ordered, reached, result, trial_at
 
-from search.sampling import STARTUP_TRIALS, Sampler
+from search.samplers import Tpe
+from search.samplers.tpe import STARTUP_TRIALS
 from search.trials import State, Trial
 from spaces import SearchSpace, Value, parse_space
 from trainer.results import Failed
@@ -37,7 +38,7 @@ def _past(make: Callable[[int, Mapping[str, Value], float], Trial]) -> list[Tria
 
 
 def _draws(space: SearchSpace, past: list[Trial]) -> list[float]:
-    drawn = [Sampler(space=space, seed=seed).draw(past)[LR] for seed in range(NUM_DRAWN)]
+    drawn = [Tpe(space=space, seed=seed).draw(past)[LR] for seed in range(NUM_DRAWN)]
     return [value for value in drawn if isinstance(value, float)]
 
 
@@ -46,7 +47,7 @@ def _share_above(space: SearchSpace, past: list[Trial], limit: float = 0.7) -> f
 
 
 def test_baselines_come_first_and_in_order(small_space: SearchSpace) -> None:
-    sampler = Sampler(space=small_space, seed=0)
+    sampler = Tpe(space=small_space, seed=0)
 
     first = sampler.draw([])
     second = sampler.draw([new_trial(0)])
@@ -56,7 +57,7 @@ def test_baselines_come_first_and_in_order(small_space: SearchSpace) -> None:
 
 
 def test_what_a_baseline_leaves_open_is_drawn(small_space: SearchSpace) -> None:
-    drawn = Sampler(space=small_space, seed=0).draw([new_trial(0)])
+    drawn = Tpe(space=small_space, seed=0).draw([new_trial(0)])
 
     assert set(drawn) == {param.name for param in small_space.active(drawn)}
     assert set(drawn) - set(small_space.baselines[1]) == {
@@ -69,7 +70,7 @@ def test_what_a_baseline_leaves_open_is_drawn(small_space: SearchSpace) -> None:
 @pytest.mark.parametrize("number", [0, 1, 2, 5, 20])
 def test_equal_trials_and_seed_give_equal_draws(small_space: SearchSpace, number: int) -> None:
     def draw() -> dict[str, Value]:
-        sampler = Sampler(space=small_space, seed=3)
+        sampler = Tpe(space=small_space, seed=3)
         past: list[Trial] = []
         while len(past) < number:
             past.append(trial_at(len(past), {1.0: len(past) / 30}, params=sampler.draw(past)))
@@ -80,7 +81,7 @@ def test_equal_trials_and_seed_give_equal_draws(small_space: SearchSpace, number
 
 def test_each_number_and_each_seed_has_its_own_draw(line: SearchSpace) -> None:
     draws = {
-        Sampler(space=line, seed=seed).draw([new_trial(n, {LR: 0.5}) for n in range(number)])[LR]
+        Tpe(space=line, seed=seed).draw([new_trial(n, {LR: 0.5}) for n in range(number)])[LR]
         for seed in range(4)
         for number in range(4)
     }
@@ -89,7 +90,7 @@ def test_each_number_and_each_seed_has_its_own_draw(line: SearchSpace) -> None:
 
 
 def test_the_first_trials_spread_over_the_space(line: SearchSpace) -> None:
-    sampler = Sampler(space=line, seed=0)
+    sampler = Tpe(space=line, seed=0)
     past: list[Trial] = []
 
     for number in range(STARTUP_TRIALS):
@@ -167,7 +168,7 @@ def test_where_trials_run_without_a_reading_is_drawn_less_often(line: SearchSpac
 
 
 def test_a_search_in_which_everything_failed_goes_on_drawing(small_space: SearchSpace) -> None:
-    sampler = Sampler(space=small_space, seed=0)
+    sampler = Tpe(space=small_space, seed=0)
     past: list[Trial] = []
 
     for number in range(STARTUP_TRIALS + 3):

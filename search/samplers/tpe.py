@@ -24,7 +24,7 @@ STARTUP_TRIALS = 10  # drawn at random before TPE begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampler:
+class Tpe:
     """Draws configurations; equal trials and seed give equal draws."""
 
     space: SearchSpace

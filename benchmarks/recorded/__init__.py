@@ -1,0 +1,1 @@
+"""Search strategies on recorded learning curves, in simulated time: `python -m benchmarks.recorded`."""

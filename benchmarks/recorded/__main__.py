@@ -1,0 +1,58 @@
+"""Compare search strategies on recorded learning curves, at equal simulated budgets.
+
+python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--out FOLDER]
+"""
+
+import argparse
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+from benchmarks.recorded import optuna_runs, ours
+from benchmarks.recorded.report import draw, summary, table
+from benchmarks.recorded.tasks import Task, load_tasks
+from benchmarks.recorded.traces import Trace
+
+STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **optuna_runs.STRATEGIES}
+
+
+@cache
+def _tasks(folder: Path) -> Sequence[Task]:
+    return load_tasks(folder)
+
+
+def _search(folder: Path, strategy: str, number: int, seed: int) -> Trace:
+    return STRATEGIES[strategy](_tasks(folder)[number], seed)
+
+
+def main() -> None:
+    """Run every strategy on every task with every seed; write table and picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--curves", type=Path, required=True, help="folder of npz files")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", action="append", help="strategies whose name holds this text; may be given again")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, default=Path("bench-search"))
+    asked = parser.parse_args()
+    tasks = _tasks(asked.curves)
+    names = [name for name in STRATEGIES if not asked.only or any(text in name for text in asked.only)]
+    jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
+    with ProcessPoolExecutor(asked.processes) as pool:
+        traces = pool.map(_search, [asked.curves] * len(jobs), *zip(*jobs, strict=True), chunksize=2)
+        runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
+        for (name, number, _), trace in zip(jobs, traces, strict=True):
+            runs[name, tasks[number].name].append(trace)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    found = table(runs, tasks)
+    found.to_csv(asked.out / "regret.csv", index=False)
+    draw(runs, tasks, asked.out / "regret.png")
+    print(summary(found).round(3).to_string())
+    print(f"Each task by itself: {asked.out / 'regret.csv'}; the picture: {asked.out / 'regret.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Optuna's own samplers and pruners on a recorded task, as a plain Optuna script uses them: one trial at a time.
+
+Optuna draws from the ranges, the nearest row of the table is trained, and the study is told that row's own
+hyperparameters: what was drawn is given up as failed, and the row is queued and asked for at once.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from benchmarks.recorded.replay import nearest, params_of
+from benchmarks.recorded.tasks import Task
+from benchmarks.recorded.traces import Trace
+from search.suggest import distribution
+from spaces import Param
+
+ETA = 3
+
+Pruners = Callable[[int], BasePruner]  # from the number of epochs
+
+
+def optuna_random(task: Task, seed: int) -> Trace:
+    """Random search, every configuration to the end."""
+    return _run(task, RandomSampler(seed=seed), NopPruner())
+
+
+def optuna_tpe(task: Task, seed: int) -> Trace:
+    """TPE, every configuration to the end."""
+    return _run(task, _tpe(seed), NopPruner())
+
+
+def optuna_halving(task: Task, seed: int) -> Trace:
+    """TPE and successive halving."""
+    return _run(task, _tpe(seed), SuccessiveHalvingPruner(min_resource=1, reduction_factor=ETA))
+
+
+def optuna_hyperband(task: Task, seed: int) -> Trace:
+    """TPE and Hyperband."""
+    return _run(task, _tpe(seed), HyperbandPruner(min_resource=1, max_resource=task.num_epochs, reduction_factor=ETA))
+
+
+def optuna_median(task: Task, seed: int) -> Trace:
+    """TPE and the median rule, with the start-up of Optuna's examples."""
+    return _run(task, _tpe(seed), MedianPruner(n_startup_trials=5, n_warmup_steps=3))
+
+
+STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
+    "random search": optuna_random,
+    "Optuna TPE": optuna_tpe,
+    "Optuna TPE + SuccessiveHalvingPruner": optuna_halving,
+    "Optuna TPE + HyperbandPruner": optuna_hyperband,
+    "Optuna TPE + MedianPruner": optuna_median,
+}
+
+
+def _tpe(seed: int) -> TPESampler:
+    return TPESampler(seed=seed, multivariate=True)
+
+
+def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize", study_name="recorded")
+        trace, taken, now = Trace(), [], 0.0
+        while now < task.budget and len(taken) < len(task.values):
+            row = _draw(study, task, taken)
+            taken.append(row)
+            now = _train(study, task, row, trace, now)
+    return trace
+
+
+def _draw(study: optuna.Study, task: Task, taken: list[int]) -> int:
+    params = (Param(name=n, path=n, domain=d) for n, d in zip(task.names, task.domains, strict=True))
+    drawn = study.ask({param.name: distribution(param) for param in params})
+    study.tell(drawn, state=TrialState.FAIL)
+    return nearest(task, drawn.params, taken)
+
+
+def _train(study: optuna.Study, task: Task, row: int, trace: Trace, now: float) -> float:
+    """Train a row until it ends or is pruned; return the time then."""
+    study.enqueue_trial(params_of(task, row))
+    params = (Param(name=n, path=n, domain=d) for n, d in zip(task.names, task.domains, strict=True))
+    trial = study.ask({param.name: distribution(param) for param in params})
+    for epoch in range(1, task.num_epochs + 1):
+        now += float(task.seconds[row, epoch - 1])
+        score = float(task.scores[row, epoch - 1])
+        trace.add(seconds=now, row=row, epoch=epoch, score=score)
+        if not np.isfinite(score):
+            study.tell(trial, state=TrialState.FAIL)
+            return now
+        trial.report(score, epoch)
+        if trial.should_prune():
+            study.tell(trial, state=TrialState.PRUNED)
+            return now
+    study.tell(trial, score)
+    return now

@@ -1,0 +1,137 @@
+"""Our own engine on a recorded task: the real driver, schedulers and samplers; jobs replay curves."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.recorded.tasks import Task, in_units
+from benchmarks.recorded.traces import Trace
+from search.engine import Engine
+from search.executors.scripted import Failure, Script, ScriptedExecutor, reading
+from search.ledger import MemoryLedger
+from search.notices import Notice
+from search.samplers import Sampler
+from search.schedulers import Action, Scheduler, Situation
+from search.trials import Trial
+from spaces import BudgetSpec, DataSpec, Objective, Param, SearchSpace, Value
+from trainer.config import JobConfig
+
+OBJECTIVE = "val/loss"
+
+
+def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
+    """Return the space that the task's table was drawn from."""
+    params = zip(task.names, task.domains, strict=True)
+    return SearchSpace(
+        name=task.name,
+        about="",
+        data=DataSpec(),
+        objective=Objective(metric=OBJECTIVE),
+        budget=BudgetSpec(rungs=rungs),
+        params=tuple(Param(name=name, path=name, domain=domain) for name, domain in params),
+        constants=(),
+        baselines=(),
+        file=Path(task.name),
+    )
+
+
+@dataclass(slots=True)
+class Snapping:
+    """Draws the row of the table that is nearest to what a sampler draws, each row once."""
+
+    task: Task
+    sampler: Sampler
+    rows: list[int] = field(default_factory=list)  # by trial number
+
+    def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
+        """Return the hyperparameters of a row."""
+        drawn = self.sampler.draw(trials)
+        row = nearest(self.task, drawn, self.rows)
+        self.rows.append(row)
+        return params_of(self.task, row)
+
+
+def nearest(task: Task, drawn: Mapping[str, Value], taken: Sequence[int]) -> int:
+    """Return the row not taken yet that is nearest to drawn hyperparameters, in units."""
+    drawn_by_axis = zip(task.names, task.domains, strict=True)
+    point = [in_units(np.array([float(drawn[name])]), domain) for name, domain in drawn_by_axis]
+    distances = ((task.units - np.concatenate(point)) ** 2).sum(axis=1)
+    distances[list(taken)] = np.inf
+    return int(distances.argmin())
+
+
+def params_of(task: Task, row: int) -> dict[str, Value]:
+    """Return the hyperparameters of a row, as its domains hold them."""
+    values = zip(task.names, task.domains, task.values[row], strict=True)
+    return {name: int(value) if isinstance(domain.low, int) else float(value) for name, domain, value in values}
+
+
+@dataclass(slots=True)
+class Timed:
+    """A scheduler, and how long its decisions took."""
+
+    scheduler: Scheduler
+    seconds: list[float] = field(default_factory=list)  # of this machine, by decision
+
+    def decide(self, situation: Situation) -> Action:
+        """Decide as the scheduler does."""
+        began = time.perf_counter()
+        action = self.scheduler.decide(situation)
+        self.seconds.append(time.perf_counter() - began)
+        return action
+
+
+def replay(
+    task: Task,
+    scheduler: Scheduler,
+    sampler: Callable[[SearchSpace], Sampler],
+    rungs: tuple[float, ...],
+    *,
+    num_slots: int = 1,
+) -> Trace:
+    """Search a task until its budget is spent."""
+    space = space_of(task, rungs)
+    drawing = Snapping(task, sampler(space))
+    executor = ScriptedExecutor(lambda job, _: _script(task, drawing.rows[job]), num_slots=num_slots)
+    trace = Trace()
+
+    def watch(notice: Notice) -> None:
+        if notice.kind not in ("epoch", "failed") or notice.trial is None:
+            return
+        row, done = drawing.rows[notice.trial.number], notice.trial.results
+        epoch = round(done[-1].epoch) if done else 0
+        if notice.kind == "epoch":
+            trace.add(seconds=executor.now, row=row, epoch=epoch, score=float(task.scores[row, epoch - 1]))
+        elif notice.values.get("reason") == "nan_loss":
+            trace.add(seconds=executor.now, row=row, epoch=epoch + 1, score=float("nan"))
+
+    Engine(
+        book=MemoryLedger(space=space, build=lambda _: JobConfig()),
+        sampler=drawing,
+        scheduler=scheduler,
+        executor=executor,
+        data_root=Path(),
+        max_trials=len(task.values),
+        deadline=None,
+        is_interrupted=lambda: executor.now >= task.budget,
+        watch=watch,
+        clock=lambda: executor.now,
+    ).run()
+    return trace
+
+
+def _script(task: Task, row: int) -> Script:
+    """Return how training the row goes; it fails where its loss was not finite."""
+    num_sound = int(np.isfinite(task.scores[row]).sum())
+    losses = np.nan_to_num(-task.scores[row])  # what comes after a divergence is never read
+    results = tuple(
+        reading(float(epoch), val_accuracy=0.0, val_loss=float(loss), seconds=float(seconds))
+        for epoch, (loss, seconds) in enumerate(zip(losses, task.seconds[row], strict=True), start=1)
+    )
+    is_sound = num_sound == task.num_epochs
+    return Script(
+        results=results, mishaps=() if is_sound else (Failure(epoch=float(num_sound + 1), reason="nan_loss"),)
+    )

@@ -1,0 +1,147 @@
+"""Recorded learning curves as tasks: a table of configurations, and how training each of them went.
+
+Two formats are read, both of them npz files: that of LCBench surrogates (`x`, `x_names`, `tasks`, `y`, `y_names`) and
+that of TaskSet (`hp_names`, and for each task `hp_NAME` and `valid_NAME`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaces import Domain, Float, Integer
+
+FULL_TRAININGS = 20  # of mean length, that a search may spend
+LOG_RATIO = 10.0  # largest to smallest value of a column that may be drawn evenly in its logarithm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One table.
+
+    Attributes:
+        name: Of the task.
+        names: D names of hyperparameters.
+        domains: D domains; the ranges of the columns.
+        values: float64 (N, D), as they were recorded.
+        units: float64 (N, D) in [0, 1]: linear or logarithmic in the domains.
+        scores: float64 (N, E) after each epoch, larger is better; NaN from the epoch on at which training diverged.
+        seconds: float64 (N, E) that each epoch took, above 0.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    domains: tuple[Domain, ...]
+    values: NDArray[np.float64]
+    units: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+    @property
+    def num_epochs(self) -> int:
+        """Return the length of a full training."""
+        return int(self.scores.shape[1])
+
+    @property
+    def budget(self) -> float:
+        """Return the seconds that a search may spend."""
+        return FULL_TRAININGS * float(self.seconds.sum(axis=1).mean())
+
+    @property
+    def finals(self) -> NDArray[np.float64]:
+        """Return the scores (N,) at the last epoch; minus infinity where training diverged."""
+        last: NDArray[np.float64] = self.scores[:, -1]
+        return np.where(np.isfinite(last), last, -np.inf)
+
+    def regret(self, score: float) -> float:
+        """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below."""
+        best, middle = float(np.nanmax(self.scores)), float(np.median(self.finals))
+        return float(np.clip((best - score) / (best - middle), 0.0, 1.0))
+
+
+def load_tasks(folder: Path) -> list[Task]:
+    """Return the tasks of all files of a folder, by file name.
+
+    Raises:
+        SystemExit: If there is no file, or one is of neither format.
+    """
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise SystemExit(f"No *.npz in {folder}: name a folder of recorded curves with --curves.")
+    return [task for path in files for task in _tasks_in(path)]
+
+
+def _tasks_in(path: Path) -> Iterator[Task]:
+    with np.load(path, allow_pickle=False) as arrays:
+        data = {name: arrays[name] for name in arrays.files}
+    if {"x", "x_names", "tasks", "y", "y_names"} <= data.keys():
+        yield from _lcbench(data)
+    elif "hp_names" in data and any(name.startswith("valid_") for name in data):
+        yield from _taskset(data)
+    else:
+        raise SystemExit(f"{path} is of neither format; it holds {', '.join(sorted(data))}.")
+
+
+def _lcbench(data: dict[str, NDArray[np.generic]]) -> Iterator[Task]:
+    """Accuracies in percent; seconds as they were recorded, cumulated."""
+    outputs = [str(name) for name in data["y_names"]]
+    for number, name in enumerate(data["tasks"]):
+        curves = data["y"][number].astype(np.float64)
+        clock = np.maximum.accumulate(curves[:, :, outputs.index("time")], axis=1)
+        seconds = np.diff(clock, axis=1, prepend=0.0)
+        scores = curves[:, :, outputs.index("val_accuracy")] / 100
+        yield _task(f"lcbench-{name}", data["x_names"], data["x"], scores, np.maximum(seconds, 1e-3))
+
+
+def _taskset(data: dict[str, NDArray[np.generic]]) -> Iterator[Task]:
+    """Losses; a point of each curve is taken for an epoch and a second."""
+    for name in (key.removeprefix("valid_") for key in data if key.startswith("valid_")):
+        losses = data[f"valid_{name}"].astype(np.float64)
+        has_diverged = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
+        scores = np.where(has_diverged, np.nan, -losses)
+        yield _task(f"taskset-{name}", data["hp_names"], data[f"hp_{name}"], scores, np.ones_like(scores))
+
+
+def _task(
+    name: str,
+    names: NDArray[np.generic],
+    values: NDArray[np.generic],
+    scores: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+) -> Task:
+    table = values.astype(np.float64)
+    domains = tuple(_domain(column) for column in table.T)
+    units = np.stack([in_units(column, domain) for column, domain in zip(table.T, domains, strict=True)], axis=1)
+    return Task(
+        name=name,
+        names=tuple(str(item) for item in names),
+        domains=domains,
+        values=table,
+        units=units,
+        scores=scores,
+        seconds=seconds,
+    )
+
+
+def _domain(column: NDArray[np.float64]) -> Domain:
+    """Return the range of a column; logarithmic where the values lie more evenly in their logarithms."""
+    low, high = float(column.min()), float(column.max())
+    is_wide = low > 0 and high / low > LOG_RATIO
+    log = is_wide and abs(np.median(np.log(column)) - np.log(low * high) / 2) / np.log(high / low) < abs(
+        np.median(column) - (low + high) / 2
+    ) / (high - low)
+    if np.all(column == np.round(column)):
+        return Integer(low=int(low), high=int(high), log=bool(log))
+    return Float(low=low, high=high, log=bool(log))
+
+
+def in_units(column: NDArray[np.float64], domain: Domain) -> NDArray[np.float64]:
+    """Return values (N,) of a domain as places in it, from 0 to 1."""
+    assert isinstance(domain, Float | Integer)
+    drawn, low, high = column, float(domain.low), float(domain.high)
+    if domain.log:
+        drawn, low, high = np.log(column), np.log(low), np.log(high)
+    unit: NDArray[np.float64] = (drawn - low) / (high - low)
+    return unit

@@ -1,0 +1,64 @@
+"""What a search did on a task, and what that is worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.recorded.tasks import Task
+
+SHARES = np.linspace(0.01, 1.0, 100)  # of the budget, at which regret is read
+NUM_BEST = 5  # configurations of a search that deserve a full training
+
+
+@dataclass(slots=True)
+class Trace:
+    """The readings of one search, in order.
+
+    Attributes:
+        seconds: When each came, from the beginning.
+        rows: Whose it is, as numbers of the table.
+        epochs: How many epochs that one has trained then.
+        scores: NaN for a training that diverged.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, *, seconds: float, row: int, epoch: int, score: float) -> None:
+        """Append a reading."""
+        self.seconds.append(seconds)
+        self.rows.append(row)
+        self.epochs.append(epoch)
+        self.scores.append(score)
+
+
+def regrets(trace: Trace, task: Task) -> NDArray[np.float64]:
+    """Return the regret (100,) of the best reading so far at each of `SHARES` of the task's budget."""
+    found = np.ones_like(SHARES)
+    scores = np.where(np.isfinite(trace.scores), trace.scores, -np.inf)
+    best = np.maximum.accumulate(scores) if len(scores) else scores
+    num_read = np.searchsorted(trace.seconds, SHARES * task.budget, side="right")
+    for place, number in enumerate(num_read):
+        if number and np.isfinite(best[number - 1]):
+            found[place] = task.regret(float(best[number - 1]))
+    return found
+
+
+def fully_trained(trace: Trace, task: Task) -> Sequence[int]:
+    """Return the rows that were trained to the last epoch within the budget."""
+    return [
+        row
+        for row, epoch, seconds in zip(trace.rows, trace.epochs, trace.seconds, strict=True)
+        if epoch == task.num_epochs and seconds <= task.budget
+    ]
+
+
+def wasted(trace: Trace, task: Task) -> float | None:
+    """Return the share of full trainings that went to none of the search's own five best; None if there was none."""
+    full = fully_trained(trace, task)
+    seen = sorted(set(trace.rows), key=lambda row: -task.finals[row])
+    return sum(row not in seen[:NUM_BEST] for row in full) / len(full) if full else None

@@ -1,0 +1,73 @@
+"""Where the engine writes down what happens to trials: real books in production, memory in replays."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from search import trials
+from search.trials import Record, State, Trial
+from spaces import SearchSpace, Value
+from trainer.config import JobConfig
+
+BuildJob = Callable[[Mapping[str, Value]], JobConfig]  # from drawn parameters
+NOWHERE = Path("/nonexistent")
+
+
+class Ledger(Protocol):
+    """All trials of one search, and the one way to change them."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """Return what is searched."""
+        ...
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Return all trials, by number without gaps."""
+        ...
+
+    def directory(self, number: int) -> Path:
+        """Return where a trial's checkpoints lie."""
+        ...
+
+    def begin_trial(self, params: Mapping[str, Value]) -> Trial:
+        """Write down a new trial; return it, paused at epoch 0."""
+        ...
+
+    def record(self, number: int, record: Record) -> Trial:
+        """Write down what happened to a trial; return it as it is now."""
+        ...
+
+    def end(self, number: int, state: State, *, reason: str = "", message: str = "") -> Trial:
+        """Write down the end of a trial."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryLedger:
+    """Trials that are gone with the process: for jobs that replay recorded curves, by the thousand."""
+
+    space: SearchSpace
+    build: BuildJob
+    trials: list[Trial] = field(default_factory=list)
+
+    def directory(self, number: int) -> Path:
+        """Return a path at which nothing lies."""
+        return NOWHERE / str(number)
+
+    def begin_trial(self, params: Mapping[str, Value]) -> Trial:
+        """Keep a new trial."""
+        number = len(self.trials)
+        trial = Trial(number=number, uid=str(number), params=dict(params), config=self.build(params), created_at=0.0)
+        self.trials.append(trial)
+        return trial
+
+    def record(self, number: int, record: Record) -> Trial:
+        """Keep what happened to a trial."""
+        self.trials[number] = trials.apply(self.trials[number], record)
+        return self.trials[number]
+
+    def end(self, number: int, state: State, *, reason: str = "", message: str = "") -> Trial:
+        """Keep the end of a trial."""
+        return self.record(number, trials.ended(state, reason=reason, message=message, at=0.0))

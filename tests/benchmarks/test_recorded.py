@@ -1,0 +1,153 @@
+"""Searches on recorded curves: what a table says, and that replaying it spends what it recorded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
+from benchmarks.recorded.ours import promotion_tpe, rungs_of
+from benchmarks.recorded.replay import nearest, params_of
+from benchmarks.recorded.report import RANDOM, summary, table
+from benchmarks.recorded.tasks import Task, load_tasks
+from benchmarks.recorded.traces import SHARES, Trace, fully_trained, regrets, wasted
+
+Strategy = Callable[[Task, int], Trace]
+NUM_ROWS, NUM_EPOCHS = 60, 9
+EACH = pytest.mark.parametrize("name", ["lcbench-7", "taskset-net"])
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Task]:
+    """Two small tables, one of each format: the best rate is 0.01; two rows of the second diverge."""
+    folder = tmp_path_factory.mktemp("curves")
+    rng = np.random.default_rng(0)
+    rates = 10 ** rng.uniform(-4, 0, NUM_ROWS)
+    layers = rng.integers(1, 6, NUM_ROWS)
+    x = np.stack([rates, layers], axis=1)
+    quality = 1 - 0.2 * np.abs(np.log10(rates / 0.01)) - 0.02 * np.abs(layers - 3)
+    accuracies = 100 * quality[:, None] * (1 - 0.7 ** np.arange(1, NUM_EPOCHS + 1))
+    clock = np.cumsum(np.full((NUM_ROWS, NUM_EPOCHS), 1.0) * layers[:, None], axis=1)
+    np.savez(
+        folder / "a.npz",
+        x=x,
+        x_names=["rate", "layers"],
+        tasks=["7"],
+        y=np.stack([clock, accuracies], axis=2)[None],
+        y_names=["time", "val_accuracy"],
+    )
+    losses = 2 - accuracies / 100
+    losses[4, 3:] = np.nan
+    losses[5, 0], losses[5, 1:] = np.inf, 0.1
+    np.savez(folder / "b.npz", hp_names=["rate", "layers"], hp_net=x, valid_net=losses)
+    return {task.name: task for task in load_tasks(folder)}
+
+
+def test_both_formats_are_read(tasks: dict[str, Task]) -> None:
+    cut, losses = tasks["lcbench-7"], tasks["taskset-net"]
+
+    assert cut.names == losses.names == ("rate", "layers")
+    assert cut.scores.shape == losses.scores.shape == (NUM_ROWS, NUM_EPOCHS)
+    assert 0 < cut.scores.min() < cut.scores.max() < 1
+    assert np.allclose(cut.seconds, cut.values[:, 1:])
+    assert losses.scores[0, 0] == pytest.approx(cut.scores[0, 0] - 2)
+    assert cut.units.min() == 0.0
+    assert cut.units.max() == 1.0
+
+
+def test_what_diverged_once_stays_so(tasks: dict[str, Task]) -> None:
+    losses = tasks["taskset-net"]
+
+    assert np.isfinite(losses.scores[4]).sum() == 3
+    assert np.isnan(losses.scores[5]).all()
+    assert losses.finals[4] == losses.finals[5] == -np.inf
+
+
+def test_regret_is_0_at_the_best_and_1_at_the_median(tasks: dict[str, Task]) -> None:
+    task = tasks["lcbench-7"]
+
+    assert task.regret(task.finals.max()) == 0.0
+    assert task.regret(float(np.median(task.finals))) == 1.0
+    assert task.regret(0.0) == 1.0
+    assert 0.0 < task.regret(float(np.quantile(task.finals, 0.9))) < 1.0
+
+
+def test_a_row_is_its_own_nearest(tasks: dict[str, Task]) -> None:
+    task = tasks["lcbench-7"]
+
+    assert nearest(task, params_of(task, 17), []) == 17
+    assert nearest(task, params_of(task, 17), [17]) != 17
+
+
+def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="--curves"):
+        load_tasks(tmp_path)
+
+
+@EACH
+@pytest.mark.parametrize("strategy", [promotion_tpe, optuna_halving, optuna_random])
+def test_a_search_reads_what_was_recorded_when_it_was(tasks: dict[str, Task], name: str, strategy: Strategy) -> None:
+    task = tasks[name]
+
+    trace = strategy(task, 3)
+
+    spent = 0.0
+    for seconds, row, epoch, score in zip(trace.seconds, trace.rows, trace.epochs, trace.scores, strict=True):
+        spent += task.seconds[row, epoch - 1]
+        assert seconds == pytest.approx(spent, abs=0.05 * len(trace.rows))  # workers take a moment to leave
+        assert score == task.scores[row, epoch - 1] or np.isnan(task.scores[row, epoch - 1])
+    assert trace.seconds[-1] >= task.budget - task.seconds.max() or len(set(trace.rows)) == NUM_ROWS
+    assert len(set(zip(trace.rows, trace.epochs, strict=True))) == len(trace.rows), "no epoch is trained twice"
+
+
+@EACH
+def test_equal_seeds_give_equal_searches(tasks: dict[str, Task], name: str) -> None:
+    one, other = promotion_tpe(tasks[name], 5), promotion_tpe(tasks[name], 5)
+
+    assert (one.rows, one.epochs, one.seconds) == (other.rows, other.epochs, other.seconds)
+
+
+def test_regret_falls_with_what_has_been_read(tasks: dict[str, Task]) -> None:
+    task = tasks["lcbench-7"]
+    best = int(task.finals.argmax())
+    trace = Trace()
+    trace.add(seconds=0.5 * task.budget, row=best, epoch=NUM_EPOCHS, score=float(task.finals[best]))
+
+    found = regrets(trace, task)
+
+    assert set(found[SHARES < 0.5]) == {1.0}
+    assert set(found[SHARES >= 0.5]) == {0.0}
+    assert fully_trained(trace, task) == [best]
+    assert wasted(trace, task) == 0.0
+
+
+def test_full_trainings_of_what_is_not_among_the_best_five_are_waste(tasks: dict[str, Task]) -> None:
+    task = tasks["lcbench-7"]
+    by_rank = np.argsort(-task.finals)
+    trace = Trace()
+    for number, row in enumerate(by_rank[:10]):
+        trace.add(seconds=float(number), row=int(row), epoch=NUM_EPOCHS, score=float(task.finals[row]))
+
+    assert wasted(trace, task) == 0.5
+
+
+def test_the_table_tells_means_and_what_random_search_comes_to(tasks: dict[str, Task]) -> None:
+    task = tasks["lcbench-7"]
+    runs = {
+        (name, task.name): [strategy(task, seed) for seed in range(2)]
+        for name, strategy in {"promotion": promotion_tpe, RANDOM: optuna_random}.items()
+    }
+
+    found = table(runs, [task])
+
+    assert list(found["strategy"]) == ["promotion", RANDOM]
+    assert found.loc[1, "share to random's end"] <= 1.0
+    assert ((found["regret at 100%"] >= 0) & (found["regret at 100%"] <= 1)).all()
+    assert list(summary(found).index) == ["promotion", RANDOM]
+
+
+def test_rungs_come_down_from_the_last_epoch() -> None:
+    assert rungs_of(52) == (2.0, 6.0, 17.0, 52.0)
+    assert rungs_of(9) == (3.0, 9.0)
+    assert rungs_of(1) == (1.0,)
