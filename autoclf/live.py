@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,11 @@ from search.request import Request
 from search.trials import State, Trial
 
 REFRESHES_A_SECOND = 4
+_ABSENT = {
+    "train": ("training", "No model can learn what they look like"),
+    "val": ("validation", "No score tells how well these are recognised"),
+}
+_KEPT = ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks", "absent")  # above the live table
 BAR_WIDTH = 24
 
 
@@ -40,7 +45,7 @@ def watcher(request: Request, *, as_json: bool) -> Iterator[Watch]:
         def show(notice: Notice) -> None:
             board.note(notice)
             line = plain_line(board, notice)
-            if line and notice.kind in ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks"):
+            if line and notice.kind in _KEPT:
                 live.console.print(Text(line))
 
         yield show
@@ -117,10 +122,11 @@ def plain_line(board: Board, notice: Notice) -> str:
     """Return a notice as a line for a log, or nothing for one that would only fill it."""
     if notice.trial is not None:
         return _trial_line(board, notice, notice.trial)
-    return _data_line(notice) or _machine_line(notice)
+    return data_line(notice) or _machine_line(notice)
 
 
-def _data_line(notice: Notice) -> str:
+def data_line(notice: Notice) -> str:
+    """Return a notice of the data as a line, or nothing."""
     values = notice.values
     match notice.kind:
         case "skipped":
@@ -130,12 +136,21 @@ def _data_line(notice: Notice) -> str:
                 f"Note: {values['number']} images stand in more than one split, which makes scores look better than "
                 "they are. Leave the copies out: --set data.duplicates=exact"
             )
+        case "absent":
+            split, so = _ABSENT[values["split"]]
+            return f"Note: no {split} images of {_few(values['classes'])}. {so}."
         case "dropped":
             return f"Left out {values['number']} copies of other images."
         case "features" if values["done"] == values["total"]:
             return f"Showed {values['total']:,} images to the frozen network; its trials train on what it made of them."
         case _:
             return ""
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return names as words; of many the first three, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _machine_line(notice: Notice) -> str:

@@ -1,7 +1,8 @@
 """Make the long-tailed CIFAR-10 that remedies for imbalance are compared on, as an npz for the `imbalanced` space.
 
-Training images are those of the index file; 500 of each class that it leaves out judge the trials, so that rare classes
-are judged as well as frequent ones; the test split is CIFAR-10's own.
+Trials are judged by 500 images of each class, so that rare classes are judged as well as frequent ones: images that the
+index file leaves out, and where it leaves none out, as of its most frequent class, images that training then does
+without. The test split is CIFAR-10's own.
 
     python -m benchmarks.long_tail --cifar10 FILE.npz --indices FILE.npy --out long_tail.npz
     autoclf search --space imbalanced --data npz:long_tail.npz
@@ -16,10 +17,17 @@ from numpy.typing import NDArray
 NUM_VAL = 500  # of each class
 
 
-def held_out(labels: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of the first images of each class that are not taken."""
+def divided(labels: NDArray[np.int64], taken: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the images that train, and of those that judge: the first 500 of each class.
+
+    Args:
+        labels: Of all images.
+        taken: Numbers of the images that would train if none had to judge.
+    """
     free = np.setdiff1d(np.arange(len(labels)), taken)
-    return np.concatenate([free[labels[free] == k][:NUM_VAL] for k in np.unique(labels)])
+    by_class = [np.concatenate([free[labels[free] == k], taken[labels[taken] == k]]) for k in np.unique(labels)]
+    val = np.concatenate([numbers[:NUM_VAL] for numbers in by_class])
+    return np.setdiff1d(taken, val), val
 
 
 def main() -> None:
@@ -31,14 +39,14 @@ def main() -> None:
     asked = parser.parse_args()
     with np.load(asked.cifar10) as arrays:
         data = {name: arrays[name] for name in arrays.files}
-    train = np.load(asked.indices)
-    val = held_out(data["y_train"], train)
+    train, val = divided(data["y_train"], np.load(asked.indices))
     parts = {
         f"{axis}_{split}": data[f"{axis}_train"][n] for axis in "xy" for split, n in (("train", train), ("val", val))
     }
     rest = {name: data[name] for name in data if not name.endswith("_train")}
     np.savez_compressed(asked.out, **parts, **rest)
-    print("training images by class:", *np.bincount(parts["y_train"]))
+    for split in ("train", "val"):
+        print(f"{split} images by class:", *np.bincount(parts[f"y_{split}"]))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from search.tracking.mirrors import check_tensorboard, open_mirrors
 from search.trials import State, Trial
 from spaces import Value
 from trainer.config import JobConfig, model_name
-from trainer.data import DataSet, prepare
+from trainer.data import DataSet, absent_classes, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
 
 SECONDS_BETWEEN_DECODING_NOTICES = 0.5
@@ -143,6 +143,9 @@ def _tell_of(data: DataSet, watch: Watch) -> None:
         watch(Notice(kind="dropped", values={"number": data.num_dropped}))
     if data.num_leaks:
         watch(Notice(kind="leaks", values={"number": data.num_leaks}))
+    for split in ("train", "val"):
+        if absent := absent_classes(data, split):
+            watch(Notice(kind="absent", values={"split": split, "classes": absent}))
 
 
 def _decoding(watch: Watch) -> Callable[[int, int], None]:

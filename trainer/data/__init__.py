@@ -9,7 +9,7 @@ from trainer.data.inspection import Copies, Inspection, Sizes, Spread, inspect
 from trainer.data.preparation import prepare
 from trainer.data.sheets import sample_sheet
 from trainer.data.sources import Cifar10, Digits, Folder, Named, Npz, Source, Table, Torchvision, parse_source
-from trainer.data.store import DataSet, Split, load_data_set, open_split
+from trainer.data.store import DataSet, Split, absent_classes, load_data_set, open_split
 from trainer.data.suggestions import suggest, suggest_training
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Spread",
     "Table",
     "Torchvision",
+    "absent_classes",
     "distribution_chart",
     "inspect",
     "load_data_set",

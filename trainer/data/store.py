@@ -126,6 +126,12 @@ def open_split(data_set: DataSet, split: Literal["train", "val"]) -> Split:
     return read_split(data_set, split)
 
 
+def absent_classes(data_set: DataSet, split: Literal["train", "val"]) -> tuple[str, ...]:
+    """Return the names of the classes of which a split holds no image."""
+    present = set(open_split(data_set, split).labels.tolist())
+    return tuple(name for number, name in enumerate(data_set.class_names) if number not in present)
+
+
 def read_split(data_set: DataSet, split: SplitName) -> Split:
     """Map any split; only this package calls it."""
     # Copied on write: torch takes the pages without complaint, and a stray write never reaches the file.

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.trainer.data.data_samples import arrays, left_overs, make_folder, noise, prepared, write_image, write_npz
-from trainer.data import DataSet, load_data_set, open_split
+from trainer.data import DataSet, absent_classes, load_data_set, open_split
 from trainer.data.files import require_free, workspace
 from trainer.data.locked import open_test_split
 from trainer.data.store import SCHEMA
@@ -367,3 +367,12 @@ def test_a_workspace_is_empty_and_then_gone(tmp_path: Path) -> None:
     with workspace(tmp_path, "name") as folder:
         assert list(folder.iterdir()) == []
     assert not folder.exists()
+
+
+def test_classes_without_images_in_a_split_are_named(tmp_path: Path) -> None:
+    content = arrays() | {"x_val": noise(1, (4, 6, 5)), "y_val": [0, 2, 2, 2], "class_names": ["ant", "bee", "cat"]}
+
+    data_set = prepared(f"npz:{write_npz(tmp_path / 'a.npz', content)}", tmp_path)
+
+    assert absent_classes(data_set, "train") == ()
+    assert absent_classes(data_set, "val") == ("bee",)
