@@ -12,6 +12,8 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
+import optuna
+
 from benchmarks.recorded import optuna_runs, ours
 from benchmarks.recorded.report import draw, summary, table
 from benchmarks.recorded.tasks import Task, load_tasks
@@ -41,7 +43,8 @@ def main() -> None:
     tasks = _tasks(asked.curves)
     names = [name for name in STRATEGIES if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
-    with ProcessPoolExecutor(asked.processes) as pool:
+    quieten = optuna.logging.set_verbosity
+    with ProcessPoolExecutor(asked.processes, initializer=quieten, initargs=(optuna.logging.WARNING,)) as pool:
         traces = pool.map(_search, [asked.curves] * len(jobs), *zip(*jobs, strict=True), chunksize=2)
         runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
         for (name, number, _), trace in zip(jobs, traces, strict=True):

@@ -63,7 +63,6 @@ def _tpe(seed: int) -> TPESampler:
 
 
 def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize", study_name="recorded")
