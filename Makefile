@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-all check bench clean
+.PHONY: install demo test test-slow test-all check bench bench-search clean
 
 install: $(STAMP)  ## make .venv and install autoclf into it
 
@@ -31,6 +31,9 @@ bench: $(STAMP)  ## the tables of docs/speed.md; with PHOTOGRAPHS=FOLDER WEIGHTS
 	$(BIN)/python -m benchmarks.augmentation_cost
 	$(BIN)/python -m benchmarks.networks --data-dir $(or $(AUTOCLF_DATA_DIR),data) \
 		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --weights $(WEIGHTS))
+
+bench-search: $(STAMP)  ## search strategies on the recorded learning curves of CURVES=FOLDER
+	$(BIN)/python -m benchmarks.recorded --curves $(CURVES) $(if $(SEEDS),--seeds $(SEEDS))
 
 clean:  ## remove the environment; stores and data stay
 	rm -rf $(VENV)

@@ -6,6 +6,9 @@ from typing import Literal
 
 from spaces import SearchSpace
 
+DEFAULT_SAMPLER = "tpe"
+DEFAULT_SCHEDULER = "promotion"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -25,6 +28,8 @@ class Request:
     seed: int
     data_dir: Path  # where data sets lie or are downloaded to
     cache: Path  # where decoded data sets lie
+    sampler: str = DEFAULT_SAMPLER
+    scheduler: str = DEFAULT_SCHEDULER
     reads_test: bool = True  # at the end, for the winner
     on_bad_image: Literal["fail", "skip"] | None = None  # None leaves it to the space
     tensorboard: Path | None = None  # directory for event files; None writes none

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from search.errors import StudyError
-from search.request import Request
+from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER, Request
 from search.storage import open_storage
 from search.store import check_study_name, open_existing_store
 from search.study import load_study
@@ -37,6 +37,8 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         seed=known["autoclf.seed"],
         data_dir=Path(known["autoclf.data_dir"]),
         cache=cache,
+        sampler=known.get("autoclf.sampler", DEFAULT_SAMPLER),
+        scheduler=known.get("autoclf.scheduler", DEFAULT_SCHEDULER),
         reads_test=known.get("autoclf.reads_test", True),
         on_bad_image=known.get("autoclf.on_bad_image"),
         tensorboard=None if known.get("autoclf.tensorboard") is None else Path(known["autoclf.tensorboard"]),

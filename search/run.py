@@ -21,10 +21,9 @@ from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
 from search.request import Request
-from search.samplers import Tpe
-from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store
+from search.strategies import check_names, make_strategy
 from search.study import Study, claim, create_study
 from search.tracking.connect import warm_up
 from search.tracking.mirrors import check_tensorboard, open_mirrors
@@ -64,6 +63,7 @@ def search(request: Request, watch: Watch) -> Outcome:
         StorageBusyError: If the study database stays away; the search can be resumed.
     """
     began = time.monotonic()
+    check_names(sampler=request.sampler, scheduler=request.scheduler)
     check_space(request.space)
     check_tensorboard(request.tensorboard)
     store = open_store(request.store)
@@ -173,6 +173,8 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.device": request.device,
         "autoclf.tracking_uri": request.tracking_uri,
         "autoclf.tensorboard": None if request.tensorboard is None else str(request.tensorboard),
+        "autoclf.sampler": request.sampler,
+        "autoclf.scheduler": request.scheduler,
         "autoclf.reads_test": request.reads_test,
         "autoclf.on_bad_image": request.on_bad_image,
     }
@@ -279,14 +281,11 @@ class _Search:
     def _engine(self, book: Book, executor: LocalExecutor) -> Engine:
         request = self.request
         timeout = request.timeout_seconds
+        strategy = make_strategy(request.space, seed=request.seed, sampler=request.sampler, scheduler=request.scheduler)
         return Engine(
             book=book,
-            sampler=Tpe(space=request.space, seed=request.seed),
-            scheduler=Promotion(
-                rungs=request.space.budget.rungs,
-                eta=request.space.budget.eta,
-                objective=request.space.objective.metric,
-            ),
+            sampler=strategy.sampler,
+            scheduler=strategy.scheduler,
             executor=executor,
             data_root=self.data.root,
             max_trials=request.max_trials,

@@ -19,7 +19,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
     "search": {
         *("spaces", "trainer"),
         *("filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
-        *("pandas", "psutil", "sklearn", "sqlalchemy", "tensorboard", "torch", "yaml"),
+        *("pandas", "psutil", "scipy", "sklearn", "sqlalchemy", "tensorboard", "torch", "yaml"),
     },
     "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
 }

@@ -40,6 +40,8 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Fix a setting; may be repeated.", show_default=False),
 ]
+Sampler = Annotated[str, typer.Option(metavar="NAME", help="What draws configurations: gp, random or tpe.")]
+Scheduler = Annotated[str, typer.Option(metavar="NAME", help="What decides who trains on: freeze-thaw or promotion.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 
@@ -55,6 +57,8 @@ def search(
     tracking_uri: TrackingUri = None,
     tensorboard: TensorBoard = None,
     workers: Workers = None,
+    sampler: Sampler = "tpe",
+    scheduler: Scheduler = "promotion",
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
     data_dir: DataDir = Path("data"),
@@ -80,6 +84,8 @@ def search(
         storage=storage,
         tracking_uri=tracking_uri,
         workers=workers,
+        sampler=sampler,
+        scheduler=scheduler,
         device=device,
         seed=seed,
         data_dir=data_dir,

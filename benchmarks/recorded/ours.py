@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.recorded.replay import OBJECTIVE, replay
+from benchmarks.recorded.replay import OBJECTIVE, Rows, replay, space_of
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
-from search.samplers import Tpe
-from search.schedulers import Promotion
+from search.samplers import Gp, Tpe
+from search.schedulers import FreezeThaw, Promotion
+from search.surrogate.encoding import Encoding
+from search.surrogate.outlook import Surrogate
 
 ETA = 3
+FINE_ETA = 2
 
 
 def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
@@ -21,9 +24,23 @@ def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
 
 def promotion_tpe(task: Task, seed: int) -> Trace:
     """Promotion, and TPE on readings carried on to the last rung."""
-    rungs = rungs_of(task.num_epochs)
-    scheduler = Promotion(rungs=rungs, eta=ETA, objective=OBJECTIVE)
-    return replay(task, scheduler, lambda space: Tpe(space=space, seed=seed), rungs)
+    space = space_of(task, rungs_of(task.num_epochs))
+    scheduler = Promotion(rungs=space.budget.rungs, eta=ETA, objective=OBJECTIVE)
+    return replay(task, space, scheduler, Tpe(space=space, seed=seed), Rows(task, space))
 
 
-STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {"promotion + TPE": promotion_tpe}
+def freeze_thaw(task: Task, seed: int) -> Trace:
+    """Freeze and thaw, with Gaussian processes that choose among the rows of the table."""
+    space = space_of(task, rungs_of(task.num_epochs, FINE_ETA))
+    surrogate = Surrogate(Encoding(space))
+    rows = Rows(task, space)
+    sampler = Gp(surrogate=surrogate, seed=seed, propose=rows.propose)
+    return replay(
+        task, space, FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler), sampler, rows
+    )
+
+
+STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
+    "freeze-thaw": freeze_thaw,
+    "promotion + TPE": promotion_tpe,
+}

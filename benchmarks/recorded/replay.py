@@ -1,7 +1,6 @@
 """Our own engine on a recorded task: the real driver, schedulers and samplers; jobs replay curves."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,10 @@ from search.executors.scripted import Failure, Script, ScriptedExecutor, reading
 from search.ledger import MemoryLedger
 from search.notices import Notice
 from search.samplers import Sampler
-from search.schedulers import Action, Scheduler, Situation
+from search.samplers.gp import NUM_CANDIDATES
+from search.schedulers import Scheduler
+from search.surrogate.candidates import propose
+from search.surrogate.gp import Array
 from search.trials import Trial
 from spaces import BudgetSpec, DataSpec, Objective, Param, SearchSpace, Value
 from trainer.config import JobConfig
@@ -39,19 +41,38 @@ def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
 
 
 @dataclass(slots=True)
+class Rows:
+    """Which rows of a table a search has taken, by trial number."""
+
+    task: Task
+    space: SearchSpace
+    taken: list[int] = field(default_factory=list)
+
+    def propose(self, rng: np.random.Generator, promising: Array) -> Array:
+        """Return the places of rows that are free: some drawn evenly, others nearest to steps from promising places."""
+        units = self.task.units
+        free = np.setdiff1d(np.arange(len(units)), self.taken)
+        if not len(promising):
+            return units[rng.permutation(free)]
+        distances = ((units[free][None] - propose(self.space, rng, promising, num=NUM_CANDIDATES)[:, None]) ** 2).sum(
+            axis=2
+        )
+        return units[free][np.unique(distances.argmin(axis=1))]
+
+
+@dataclass(slots=True)
 class Snapping:
     """Draws the row of the table that is nearest to what a sampler draws, each row once."""
 
-    task: Task
+    rows: Rows
     sampler: Sampler
-    rows: list[int] = field(default_factory=list)  # by trial number
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the hyperparameters of a row."""
-        drawn = self.sampler.draw(trials)
-        row = nearest(self.task, drawn, self.rows)
-        self.rows.append(row)
-        return params_of(self.task, row)
+        task = self.rows.task
+        row = nearest(task, self.sampler.draw(trials), self.rows.taken)
+        self.rows.taken.append(row)
+        return params_of(task, row)
 
 
 def nearest(task: Task, drawn: Mapping[str, Value], taken: Sequence[int]) -> int:
@@ -69,39 +90,27 @@ def params_of(task: Task, row: int) -> dict[str, Value]:
     return {name: int(value) if isinstance(domain.low, int) else float(value) for name, domain, value in values}
 
 
-@dataclass(slots=True)
-class Timed:
-    """A scheduler, and how long its decisions took."""
-
-    scheduler: Scheduler
-    seconds: list[float] = field(default_factory=list)  # of this machine, by decision
-
-    def decide(self, situation: Situation) -> Action:
-        """Decide as the scheduler does."""
-        began = time.perf_counter()
-        action = self.scheduler.decide(situation)
-        self.seconds.append(time.perf_counter() - began)
-        return action
-
-
 def replay(
-    task: Task,
-    scheduler: Scheduler,
-    sampler: Callable[[SearchSpace], Sampler],
-    rungs: tuple[float, ...],
-    *,
-    num_slots: int = 1,
+    task: Task, space: SearchSpace, scheduler: Scheduler, sampler: Sampler, rows: Rows, *, num_slots: int = 1
 ) -> Trace:
-    """Search a task until its budget is spent."""
-    space = space_of(task, rungs)
-    drawing = Snapping(task, sampler(space))
-    executor = ScriptedExecutor(lambda job, _: _script(task, drawing.rows[job]), num_slots=num_slots)
+    """Search a task until its budget is spent.
+
+    Args:
+        task: The table.
+        space: As `space_of` gives it, with the rungs that the scheduler knows.
+        scheduler: Decides.
+        sampler: Draws; the nearest row of the table is taken.
+        rows: None of which is taken yet.
+        num_slots: Jobs at once.
+    """
+    drawing = Snapping(rows, sampler)
+    executor = ScriptedExecutor(lambda job, _: _script(task, rows.taken[job]), num_slots=num_slots)
     trace = Trace()
 
     def watch(notice: Notice) -> None:
         if notice.kind not in ("epoch", "failed") or notice.trial is None:
             return
-        row, done = drawing.rows[notice.trial.number], notice.trial.results
+        row, done = rows.taken[notice.trial.number], notice.trial.results
         epoch = round(done[-1].epoch) if done else 0
         if notice.kind == "epoch":
             trace.add(seconds=executor.now, row=row, epoch=epoch, score=float(task.scores[row, epoch - 1]))

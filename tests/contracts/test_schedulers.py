@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import assert_never
 
 import pytest
@@ -12,12 +13,37 @@ from search_samples import METRIC, RUNGS, after, new_trial, ordered, reached, re
 
 import search.schedulers
 from search import trials
-from search.schedulers import Action, Finish, Promotion, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.samplers import Gp
+from search.schedulers import Action, Finish, FreezeThaw, Promotion, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.surrogate.encoding import Encoding
+from search.surrogate.outlook import Surrogate
 from search.trials import Record, State, Trial
+from spaces import parse_space
 from trainer.results import JobEvent, Stopped
 
 Make = Callable[[], Scheduler]
+
+
+SPACE = """
+name: two
+about: Two parameters.
+budget: {rungs: [1, 3, 9], trials: 20}
+parameters:
+  optimizer:
+    choice:
+      sgd: {lr: {float: [0.01, 1.0], log: true}}
+      adamw: {}
+"""
+
+
+def freeze_thaw() -> FreezeThaw:
+    space = parse_space(SPACE, file=Path("two.yaml"))
+    surrogate = Surrogate(Encoding(space))
+    return FreezeThaw(rungs=RUNGS, surrogate=surrogate, sampler=Gp(surrogate=surrogate, seed=0))
+
+
 SCHEDULERS: Mapping[str, Make] = {
+    "FreezeThaw": freeze_thaw,
     "Promotion": lambda: Promotion(rungs=RUNGS, eta=3, objective=METRIC),
 }
 MOST_DEATHS = 2

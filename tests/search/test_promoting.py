@@ -10,7 +10,8 @@ from search_samples import METRIC, RUNGS, after, new_trial, ordered, reached, re
 
 from search import trials
 from search.schedulers import Action, Finish, Promotion, Resume, Scheduler, Situation, Start, Stop, Wait
-from search.schedulers.promotion import MARGIN, MARGIN_SECONDS, estimate, scores_at
+from search.schedulers.closing import MARGIN, MARGIN_SECONDS
+from search.schedulers.promotion import estimate, scores_at
 from search.trials import State, Trial
 from trainer.results import Stopped
 

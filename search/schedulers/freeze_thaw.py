@@ -1,0 +1,91 @@
+"""Freeze and thaw: at each step go on with the paused trial, or begin the configuration, that is worth most.
+
+Source: the idea is that of Swersky, Snoek and Adams 2014, "Freeze-Thaw Bayesian Optimization", arXiv:1406.3896: keep
+every training paused, forecast where each would end, and spend the next step where it pays most. The model, from rung
+to rung, is in `search.surrogate`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.samplers.base import Sampler
+from search.samplers.gp import STARTUP_TRIALS
+from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
+from search.schedulers.closing import close, fits, hopeful, may_start, owed
+from search.surrogate.outlook import Outlook, Surrogate
+from search.trials import State, Trial
+
+LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
+MOST_WEIGHED = 200  # paused trials that are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeThaw:
+    """Choose by expected improvement for the time it takes."""
+
+    rungs: tuple[float, ...]  # epochs, rising
+    surrogate: Surrogate
+    sampler: Sampler
+
+    def decide(self, situation: Situation) -> Action:
+        """Return what to do now."""
+        if situation.seconds_left is not None and situation.seconds_left <= 0:
+            return Finish()
+        outlook = self.surrogate.outlook(situation.trials)
+        if situation.seconds_left is not None and outlook is not None:
+            closing = close(situation, self.rungs, outlook.expected())
+            if closing is not None:
+                return closing
+        if not situation.has_free_slot:
+            return Wait()
+        return owed(situation.trials, self.rungs) or self._choose(outlook, situation)
+
+    def _choose(self, outlook: Outlook | None, situation: Situation) -> Action:
+        """Begin a configuration or go on with a trial, whichever is worth more."""
+        starts = may_start(situation)
+        if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
+            return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
+        rows = self._waiting(outlook, situation)
+        if not starts and rows:
+            chances = outlook.chances(rows)
+            rows = [row for row, chance in zip(rows, chances, strict=True) if chance >= LEAST_CHANCE]
+        if not rows:
+            return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
+        worths = outlook.of_trials(rows)
+        best = int(worths.argmax())
+        if starts:
+            new = outlook.encoding.places([self.sampler.draw(situation.trials)])
+            if outlook.of_new(new)[0] > worths[best]:
+                return Start(self.rungs[0])
+        trial = situation.trials[outlook.evidence.numbers[rows[best]]]
+        return Resume(trial.number, self._following(trial))
+
+    def _following(self, trial: Trial) -> float:
+        return next(rung for rung in self.rungs if rung > trial.reached[-1])
+
+    def _waiting(self, outlook: Outlook, situation: Situation) -> list[int]:
+        """Return the rows of the trials that wait at a rung and have the time for the next; of many, the best."""
+        rows = [
+            row
+            for row, number in enumerate(outlook.evidence.numbers)
+            if (trial := situation.trials[number]).state is State.PAUSED
+            and fits(trial.seconds_until(self._following(trial)), situation)
+        ]
+        if len(rows) <= MOST_WEIGHED:
+            return rows
+        scores = outlook.evidence.scores[rows]
+        last = scores[np.arange(len(rows)), np.isfinite(scores).sum(axis=1) - 1]
+        return [rows[place] for place in np.argsort(-last, kind="stable")[:MOST_WEIGHED]]
+
+    def _rest(self, outlook: Outlook | None, situation: Situation) -> Action:
+        """Wait for what runs; then finish, but never before something was trained to the last rung."""
+        trials = situation.trials
+        if any(trial.state is State.RUNNING for trial in trials):
+            return Wait()
+        if outlook is None or any(trial.state is State.COMPLETE for trial in trials):
+            return Finish()
+        best = hopeful(trials, outlook.expected())
+        if best is None or not fits(best.seconds_until(self._following(best)), situation):
+            return Finish()
+        return Resume(best.number, self._following(best))

@@ -1,0 +1,148 @@
+"""Gaussian-process regression on the unit cube, with a length scale for each axis.
+
+Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1 and equations 5.8 and
+5.9; the Matérn kernel with nu = 5/2 is their equation 4.17. Length scales, amplitude and noise are those of the largest
+posterior density, under log-normal priors that keep few readings from being explained by any one axis.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+Array = NDArray[np.float64]
+
+ROOT5 = np.sqrt(5.0)
+JITTER = 1e-6  # added to the variance of the noise: a Cholesky factor must exist
+MOST_STEPS = 20  # of the optimizer; the last tenths of a nat are worth no time
+LENGTH_PRIOR = (np.log(0.8), 1.0)  # mean and standard deviation of the logarithm
+AMPLITUDE_PRIOR = (0.0, 0.5)
+NOISE_PRIOR = (np.log(0.3), 0.8)
+BOUNDS = {"length": (-3.0, 3.0), "amplitude": (-1.5, 1.5), "noise": (-3.0, 1.0)}  # of the logarithms
+LEAST_READINGS = 5  # before they are said to depend on where they were taken
+GROWTH = 1.2  # of the number of readings, from one choice of a kernel to the next
+MOST_FOR_KERNEL = 120  # readings that a kernel is chosen by
+IMPOSSIBLE = 1e10  # negative log posterior where no Cholesky factor exists
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """What a function is thought to be like, before readings of it.
+
+    Attributes:
+        lengths: float64 (D,), above 0: how far along each axis values are alike.
+        amplitude: Standard deviation of the function.
+        noise: Standard deviation of a reading around it.
+    """
+
+    lengths: Array
+    amplitude: float
+    noise: float
+
+    def between(self, left: Array, right: Array) -> Array:
+        """Return the covariances (N, M) of the function at points (N, D) and (M, D)."""
+        left, right = left / self.lengths, right / self.lengths
+        squared = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * left @ right.T
+        return self.amplitude**2 * _matern(np.sqrt(np.maximum(squared, 0.0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """What is known of a function after readings."""
+
+    kernel: Kernel
+    points: Array  # (N, D)
+    values: Array  # (N,)
+    weights: Array  # (N,)
+    factor: Array  # (N, N), the lower Cholesky factor of the readings' covariance
+
+    def at(self, points: Array) -> tuple[Array, Array]:
+        """Return mean (M,) and variance (M,), above 0, of the function at points (M, D)."""
+        shared = self.kernel.between(self.points, points)
+        explained = solve_triangular(self.factor, shared, lower=True, check_finite=False)
+        variance = self.kernel.amplitude**2 - (explained**2).sum(axis=0)
+        return shared.T @ self.weights, np.maximum(variance, 1e-8)
+
+    def misfit(self) -> float:
+        """Return the mean squared error of each reading's forecast from all others, in its variance: 1 if all is well.
+
+        Source: Rasmussen and Williams, equations 5.12.
+        """
+        inverse = solve_triangular(self.factor, np.eye(len(self.values)), lower=True, check_finite=False)
+        return float((self.weights**2 / (inverse**2).sum(axis=0)).mean())
+
+    def believing(self, points: Array) -> "Posterior":
+        """Return what would be known after readings at more points (M, D) that are as expected.
+
+        Source: the "kriging believer" of Ginsbourger, Le Riche and Carraro 2010.
+        """
+        mean, _ = self.at(points)
+        return condition(self.kernel, np.concatenate([self.points, points]), np.concatenate([self.values, mean]))
+
+
+def condition(kernel: Kernel, points: Array, values: Array) -> Posterior:
+    """Return what readings (N,) at points (N, D) tell of a function of mean 0."""
+    covariance = kernel.between(points, points)
+    covariance[np.diag_indices(len(points))] += kernel.noise**2 + JITTER
+    factor, _ = cho_factor(covariance, lower=True, check_finite=False)
+    weights = cho_solve((factor, True), values, check_finite=False)
+    return Posterior(kernel, points, values, weights, factor)
+
+
+def likeliest(points: Array, values: Array) -> Kernel:
+    """Return the kernel of largest posterior density, given readings (N,) at points (N, D) of the unit cube.
+
+    The readings are taken to have mean 0 and a standard deviation of about 1.
+    """
+    num_axes = points.shape[1]
+    gaps = (points[:, None, :] - points[None, :, :]) ** 2
+    prior = np.array([LENGTH_PRIOR] * num_axes + [AMPLITUDE_PRIOR, NOISE_PRIOR])
+    bounds = [BOUNDS["length"]] * num_axes + [BOUNDS["amplitude"], BOUNDS["noise"]]
+    found = minimize(
+        _cost, prior[:, 0], args=(gaps, values, prior), jac=True, method="L-BFGS-B", bounds=bounds,
+        options={"maxiter": MOST_STEPS},
+    )  # fmt: skip
+    sizes = np.exp(found.x)
+    return Kernel(sizes[:num_axes], float(sizes[num_axes]), float(sizes[num_axes + 1]))
+
+
+def num_for_kernel(num_readings: int) -> int:
+    """Return how many of the first readings choose the kernel: that takes time, so only a fifth more choose anew."""
+    num = LEAST_READINGS
+    while (grown := int(np.ceil(num * GROWTH))) <= min(num_readings, MOST_FOR_KERNEL):
+        num = grown
+    return num
+
+
+def _matern(distance: Array) -> Array:
+    scaled = ROOT5 * distance
+    found: Array = (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+    return found
+
+
+def _cost(logs: Array, gaps: Array, values: Array, prior: Array) -> tuple[float, Array]:
+    """Return the negative log posterior of a kernel's logarithms (D + 2,), and its gradient."""
+    num, num_axes = len(values), gaps.shape[2]
+    sizes = np.exp(logs)
+    amplitude2, noise2 = sizes[num_axes] ** 2, sizes[num_axes + 1] ** 2
+    shares = gaps / sizes[:num_axes] ** 2
+    scaled = ROOT5 * np.sqrt(shares.sum(axis=2))
+    decay = np.exp(-scaled)
+    covariance = amplitude2 * (1 + scaled + scaled**2 / 3) * decay
+    covariance[np.diag_indices(num)] += noise2 + JITTER
+    try:
+        factor = cho_factor(covariance, lower=True, check_finite=False)
+    except LinAlgError:
+        return IMPOSSIBLE, np.zeros_like(logs)
+    weights = cho_solve(factor, values, check_finite=False)
+    inner = np.outer(weights, weights) - cho_solve(factor, np.eye(num), check_finite=False)
+    slope = inner * amplitude2 * (5 / 3) * (1 + scaled) * decay  # of the kernel in half a squared distance
+    lengths = np.einsum("ij,ijk->k", slope, shares) / 2
+    noise = np.trace(inner) * noise2
+    amplitude = float((inner * covariance).sum()) - np.trace(inner) * (noise2 + JITTER)
+    cost = values @ weights / 2 + np.log(np.diag(factor[0])).sum()
+    off = (logs - prior[:, 0]) / prior[:, 1]
+    gradient = np.concatenate([lengths, [amplitude, noise]])
+    return float(cost + (off**2).sum() / 2), off / prior[:, 1] - gradient

@@ -1,0 +1,92 @@
+"""What a search may expect, from all that it has read: of trials to go on with, and of configurations to begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from search.surrogate.encoding import Encoding
+from search.surrogate.evidence import Evidence, Reader
+from search.surrogate.gp import Array
+from search.surrogate.rungs import Chain, Forecast, link_up
+from search.surrogate.worth import chance, expected_rates, price
+from search.trials import Trial
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """The readings of a search and the model of them."""
+
+    encoding: Encoding
+    evidence: Evidence
+    chain: Chain
+
+    @property
+    def best(self) -> float:
+        """Return the level of the best score read."""
+        return float(self.chain.scale.level(np.array(self.evidence.best)))
+
+    def of_trials(self, rows: Sequence[int]) -> Array:
+        """Return the price (N,) that going on with trials is worth, by their rows in the evidence."""
+        rungs = np.array(self.encoding.space.budget.rungs)
+        num_read = np.isfinite(self.evidence.scores[rows]).sum(axis=1)
+        rates = self.evidence.rates[rows]
+        to_next = rates * (rungs[num_read] - rungs[num_read - 1])
+        return price(self._forecast(rows), self.best, to_next=to_next, rest=rates * (rungs[-1] - rungs[num_read]))
+
+    def of_new(self, places: Array) -> Array:
+        """Return the price (N,) that beginning configurations at places (N, P) is worth."""
+        points = self.encoding.points(places)
+        rungs = self.encoding.space.budget.rungs
+        forecast = self.chain.believing(self.evidence.pending).forecast(
+            points, np.full((len(points), len(rungs)), np.nan)
+        )
+        rates = expected_rates(self.evidence.points, self.evidence.rates, points)
+        return price(forecast, self.best, to_next=rates * rungs[0], rest=rates * (rungs[-1] - rungs[0]))
+
+    def chances(self, rows: Sequence[int]) -> Array:
+        """Return how probable it is that each of some trials (N,) comes to beat the best score read."""
+        forecast = self._forecast(rows)
+        return chance(forecast.last_mean, forecast.last_spread, self.best)
+
+    def expected(self) -> dict[int, float]:
+        """Return the level at the last rung that is expected of each trial with a reading that has not failed."""
+        mean = self._forecast(range(len(self.evidence.numbers))).last_mean
+        pairs = zip(self.evidence.numbers, mean, self.evidence.has_failed, strict=True)
+        return {int(number): float(level) for number, level, has_failed in pairs if not has_failed}
+
+    def promising(self, num: int) -> Array:
+        """Return the places (num, P) of the trials of which most is expected, finished ones among them."""
+        mean = self._forecast(range(len(self.evidence.numbers))).last_mean
+        return self.evidence.places[np.argsort(-mean, kind="stable")[:num]]
+
+    def _forecast(self, rows: Sequence[int]) -> Forecast:
+        some = np.array(rows, dtype=np.int64)
+        return self.chain.forecast(self.evidence.points[some], self.evidence.scores[some])
+
+
+@dataclass(slots=True)
+class Surrogate:
+    """Makes outlooks; scheduler and sampler share one, so that the model is made once for the same trials."""
+
+    encoding: Encoding
+    _reader: Reader = field(init=False)
+    _last: tuple[tuple[Trial, ...], Outlook] | None = None
+
+    def __post_init__(self) -> None:
+        self._reader = Reader(self.encoding)
+
+    def outlook(self, trials: Sequence[Trial]) -> Outlook | None:
+        """Return what trials let expect; None while none has a reading."""
+        if self._last is not None and _are_same(self._last[0], trials):
+            return self._last[1]
+        evidence = self._reader.read(trials)
+        if not len(evidence.numbers):
+            return None
+        outlook = Outlook(self.encoding, evidence, link_up(evidence.points, evidence.scores))
+        self._last = tuple(trials), outlook
+        return outlook
+
+
+def _are_same(known: Sequence[Trial], trials: Sequence[Trial]) -> bool:
+    return len(known) == len(trials) and all(one is other for one, other in zip(known, trials, strict=True))

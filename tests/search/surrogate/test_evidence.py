@@ -1,0 +1,88 @@
+"""What the model is told of trials."""
+
+import numpy as np
+import pytest
+from search_samples import CRASHED, PARAMS, after, new_trial, ordered, trial_at
+
+from search import trials
+from search.surrogate.encoding import Encoding
+from search.surrogate.evidence import Reader
+from search.surrogate.outlook import Surrogate
+from search.trials import State
+from spaces import SearchSpace
+
+
+@pytest.fixture
+def reader(small_space: SearchSpace) -> Reader:
+    return Reader(Encoding(small_space))
+
+
+def test_each_rung_has_a_column_and_what_is_not_read_is_not_a_number(reader: Reader) -> None:
+    items = [trial_at(0, {1.0: 0.3}, params=PARAMS), trial_at(1, {1.0: 0.4, 3.0: 0.6}, params=PARAMS)]
+
+    found = reader.read(items)
+
+    assert found.numbers.tolist() == [0, 1]
+    assert np.array_equal(found.scores, [[0.3, np.nan, np.nan], [0.4, 0.6, np.nan]], equal_nan=True)
+    assert found.best == 0.6
+    assert found.points.shape == (2, reader.encoding.num_axes)
+
+
+def test_trials_without_a_reading_are_left_out_and_those_that_run_are_pending(reader: Reader) -> None:
+    waiting = new_trial(0, PARAMS)
+    running = after(new_trial(1, PARAMS), ordered(1.0))
+    read = trial_at(2, {1.0: 0.3}, going_to=3.0, params=PARAMS)
+
+    found = reader.read([waiting, running, read])
+
+    assert found.numbers.tolist() == [2]
+    assert len(found.pending) == 1
+
+
+def test_a_failed_trial_counts_as_the_worst_where_it_failed(reader: Reader) -> None:
+    at_once = after(
+        new_trial(0, PARAMS), ordered(1.0), trials.ended(State.FAILED, reason=f"crashed({CRASHED})", at=0.0)
+    )
+    later = trial_at(1, {1.0: 0.5}, ended=State.FAILED, params=PARAMS)
+    sound = trial_at(2, {1.0: 0.4, 3.0: 0.6}, params=PARAMS)
+
+    found = reader.read([at_once, later, sound])
+
+    assert found.scores[:, 0].tolist() == [0.4, 0.5, 0.4]
+    assert found.scores[1, 1] == 0.4
+    assert found.has_failed.tolist() == [True, True, False]
+
+
+def test_seconds_an_epoch_are_those_first_measured(reader: Reader) -> None:
+    slow = trial_at(0, {1.0: 0.3}, seconds=8.0, params=PARAMS)
+    fast = trial_at(1, {1.0: 0.3, 3.0: 0.4}, seconds=2.0, params=PARAMS)
+    unknown = after(new_trial(2, PARAMS), trials.ended(State.FAILED, reason="oom", at=0.0))
+
+    assert reader.read([slow, fast, unknown]).rates.tolist() == [8.0, 2.0, 5.0]
+
+
+def test_an_outlook_is_made_once_for_the_same_trials(small_space: SearchSpace) -> None:
+    surrogate = Surrogate(Encoding(small_space))
+    items = [trial_at(number, {1.0: 0.3 + number / 10}, params=PARAMS) for number in range(3)]
+
+    assert surrogate.outlook([]) is None
+    first = surrogate.outlook(items)
+    assert surrogate.outlook(list(items)) is first
+    assert surrogate.outlook([*items[:2], trial_at(2, {1.0: 0.9}, params=PARAMS)]) is not first
+
+
+def test_more_is_expected_of_the_better_and_nothing_of_the_failed(small_space: SearchSpace) -> None:
+    items = [
+        trial_at(0, {1.0: 0.3}, params=PARAMS),
+        trial_at(1, {1.0: 0.6}, params=PARAMS),
+        trial_at(2, {1.0: 0.5}, ended=State.FAILED, params=PARAMS),
+    ]
+    outlook = Surrogate(Encoding(small_space)).outlook(items)
+    assert outlook is not None
+
+    expected = outlook.expected()
+
+    assert set(expected) == {0, 1}
+    assert expected[1] > expected[0]
+    worths = outlook.of_trials([0, 1])
+    assert worths[1] > worths[0] > 0

@@ -1,0 +1,144 @@
+"""Samplers and schedulers by name, each with each, through the whole engine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from search_samples import learns, quality
+from typer.models import OptionInfo
+
+from autoclf.commands import searching
+from search.book import best_of
+from search.engine import Engine
+from search.errors import StudyError
+from search.executors.scripted import ScriptedExecutor
+from search.jobs import build_job
+from search.ledger import MemoryLedger
+from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER
+from search.strategies import SAMPLERS, SCHEDULERS, make_strategy
+from search.trials import State, Trial
+from spaces import SearchSpace
+
+PAIRS = list(product(SAMPLERS, SCHEDULERS))
+METRIC = "val/accuracy"
+
+
+def _search(
+    space: SearchSpace,
+    *,
+    sampler: str,
+    scheduler: str,
+    seed: int = 0,
+    max_trials: int = 20,
+    num_slots: int = 2,
+    stop_after: float = float("inf"),
+    seconds: float | None = None,
+) -> list[Trial]:
+    """The trials of a scripted search; one that is stopped goes on with nothing but its trials."""
+    ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
+    executor = ScriptedExecutor(learns, num_slots=num_slots)
+
+    def run(is_interrupted: Callable[[], bool]) -> bool:
+        strategy = make_strategy(space, seed=seed, sampler=sampler, scheduler=scheduler)
+        return Engine(
+            book=ledger,
+            sampler=strategy.sampler,
+            scheduler=strategy.scheduler,
+            executor=executor,
+            data_root=Path(),
+            max_trials=max_trials,
+            deadline=seconds,
+            is_interrupted=is_interrupted,
+            watch=lambda notice: None,
+            clock=lambda: executor.now,
+        ).run()
+
+    if not run(lambda: executor.now >= stop_after):
+        assert run(lambda: False)
+    return ledger.trials
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), PAIRS)
+def test_a_search_ends_and_its_best_is_the_best_that_it_drew(
+    small_space: SearchSpace, sampler: str, scheduler: str
+) -> None:
+    found = _search(small_space, sampler=sampler, scheduler=scheduler)
+
+    assert len(found) == 20
+    assert all(trial.state in (State.COMPLETE, State.PRUNED) for trial in found)
+    best = best_of(found, METRIC)
+    assert best is not None
+    assert best.state is State.COMPLETE
+    assert quality(best.config) == pytest.approx(max(quality(trial.config) for trial in found), abs=0.005)
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), PAIRS)
+def test_baselines_come_first(small_space: SearchSpace, sampler: str, scheduler: str) -> None:
+    found = _search(small_space, sampler=sampler, scheduler=scheduler, max_trials=4)
+
+    for trial, baseline in zip(found, small_space.baselines, strict=False):
+        assert trial.params.items() >= dict(baseline).items()
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), PAIRS)
+def test_a_search_that_was_interrupted_draws_the_same_with_one_worker(
+    small_space: SearchSpace, sampler: str, scheduler: str
+) -> None:
+    search = partial(_search, small_space, sampler=sampler, scheduler=scheduler, max_trials=12, num_slots=1)
+
+    whole, resumed = search(), search(stop_after=15.0)
+
+    assert [trial.params for trial in resumed] == [trial.params for trial in whole]
+    assert [trial.state for trial in resumed] == [trial.state for trial in whole]
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), PAIRS)
+def test_a_search_keeps_to_its_time_and_trains_something_to_the_end(
+    small_space: SearchSpace, sampler: str, scheduler: str
+) -> None:
+    found = _search(small_space, sampler=sampler, scheduler=scheduler, max_trials=1000, seconds=60.0)
+
+    assert sum(result.epoch_seconds for trial in found for result in trial.results) <= 2 * 60.0
+    assert any(trial.state is State.COMPLETE for trial in found)
+
+
+def test_a_model_of_the_readings_finds_better_configurations_than_chance(small_space: SearchSpace) -> None:
+    unaided = replace(small_space, baselines=())  # one of which is the best there is
+    best = {
+        sampler: mean(
+            max(quality(t.config) for t in _search(unaided, sampler=sampler, scheduler="freeze-thaw", seed=seed))
+            for seed in range(5)
+        )
+        for sampler in ("gp", "random")
+    }
+
+    assert 0.9 - best["gp"] < 0.5 * (0.9 - best["random"])
+
+
+@pytest.mark.parametrize(
+    ("sampler", "scheduler", "message"),
+    [
+        ("tpee", "promotion", "no sampler 'tpee'. Did you mean 'tpe'"),
+        ("tpe", "freeze", "no scheduler 'freeze'. Did you mean 'freeze-thaw'"),
+    ],
+)
+def test_unknown_names_are_told_with_the_known_ones(
+    small_space: SearchSpace, sampler: str, scheduler: str, message: str
+) -> None:
+    with pytest.raises(StudyError, match=message):
+        make_strategy(small_space, seed=0, sampler=sampler, scheduler=scheduler)
+
+
+def test_the_command_line_names_them_all_and_has_the_same_defaults() -> None:
+    for option, known in ((searching.Sampler, SAMPLERS), (searching.Scheduler, SCHEDULERS)):
+        (described,) = (item for item in option.__metadata__ if isinstance(item, OptionInfo))
+        assert described.help is not None
+        assert all(name in described.help for name in known)
+    defaults = searching.search.__defaults__
+    assert defaults is not None
+    assert DEFAULT_SAMPLER in defaults
+    assert DEFAULT_SCHEDULER in defaults
