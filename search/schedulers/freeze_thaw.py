@@ -32,6 +32,8 @@ class FreezeThaw:
         """Return what to do now."""
         if situation.seconds_left is not None and situation.seconds_left <= 0:
             return Finish()
+        if situation.seconds_left is None and not situation.has_free_slot:
+            return Wait()  # the model is not asked where there is nothing to choose
         outlook = self.surrogate.outlook(situation.trials)
         if situation.seconds_left is not None and outlook is not None:
             closing = close(situation, self.rungs, outlook.expected())
