@@ -44,14 +44,14 @@ class Link:
     shift: float
     spread: float  # standard deviation of the rest
     rest: Posterior | None  # of the rest over configurations, in spreads; None where it is the same for all
+    doubt: float = 1.0  # times the variance of the rest, where readings were farther off than it said
 
     def rest_at(self, points: Array) -> tuple[Array, Array]:
         """Return mean (N,) and variance (N,) of the rest at points (N, D)."""
         if self.rest is None:
             return np.zeros(len(points)), np.full(len(points), self.spread**2)
         mean, variance = self.rest.at(points)
-        doubt = max(1.0, self.rest.misfit())
-        return self.spread * mean, self.spread**2 * doubt * (variance + self.rest.kernel.noise**2)
+        return self.spread * mean, self.spread**2 * self.doubt * (variance + self.rest.kernel.noise**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _first(points: Array, levels: Array, kernel: Kernel | None) -> Link:
     mean = float(levels.mean())
     spread = float(levels.std()) + LEAST_SPREAD
     rest = condition(kernel, points, (levels[:, 0] - mean) / spread) if kernel else None
-    return Link(0.0, 0.0, mean, spread, rest)
+    return Link(0.0, 0.0, mean, spread, rest, _doubt(rest))
 
 
 def _later(points: Array, levels: Array, kernel: Kernel | None, before: Link) -> Link:
@@ -180,7 +180,11 @@ def _later(points: Array, levels: Array, kernel: Kernel | None, before: Link) ->
     spread = float(np.sqrt(((rests**2).sum() + WEIGHT * thought**2) / (len(rests) + WEIGHT)))
     rest = condition(kernel, points, rests / spread) if kernel else None
     carried, pull, shift = found.tolist()
-    return Link(carried, pull, shift, spread, rest)
+    return Link(carried, pull, shift, spread, rest, _doubt(rest))
+
+
+def _doubt(rest: Posterior | None) -> float:
+    return max(1.0, rest.misfit()) if rest else 1.0
 
 
 def _regression(levels: Array) -> tuple[Array, Array]:
