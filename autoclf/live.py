@@ -25,7 +25,17 @@ _ABSENT = {
     "train": ("training", "No model can learn what they look like"),
     "val": ("validation", "No score tells how well these are recognised"),
 }
-_KEPT = ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks", "absent")  # above the live table
+_KEPT = (
+    "complete",
+    "failed",
+    "measured",
+    "crowded",
+    "skipped",
+    "dropped",
+    "leaks",
+    "absent",
+    "no_refit",
+)  # above the live table
 BAR_WIDTH = 24
 
 
@@ -66,6 +76,8 @@ class Board:
         self.phase = _PHASES.get(notice.kind, self.phase)
         if notice.kind in _COUNTED:
             self.phase = f"{_COUNTED[notice.kind]}: {notice.values['done']:,} of {notice.values['total']:,}"
+        if notice.kind == "refitting":
+            self.phase = f"{_PHASES['refit']}: epoch {notice.values['epoch']:.2f} of {notice.values['epochs']:g}"
         trial = notice.trial
         if trial is None:
             return
@@ -120,6 +132,8 @@ class Board:
 
 def plain_line(board: Board, notice: Notice) -> str:
     """Return a notice as a line for a log, or nothing for one that would only fill it."""
+    if notice.trial is not None and notice.kind in ("refit", "no_refit"):
+        return _refit_line(notice, notice.trial)
     if notice.trial is not None:
         return _trial_line(board, notice, notice.trial)
     return data_line(notice) or _machine_line(notice)
@@ -171,6 +185,14 @@ def _machine_line(notice: Notice) -> str:
             return ""
 
 
+def _refit_line(notice: Notice, trial: Trial) -> str:
+    if notice.kind == "refit":
+        images, epochs = notice.values["images"], notice.values["epochs"]
+        return f"{_PHASES['refit']}: {run_name(trial)}, {images:,} images, {epochs:g} epochs ..."
+    needed = clock(notice.values["seconds"])
+    return f"{run_name(trial)} is not trained on validation images, too: that takes {needed}, and less is left."
+
+
 def _trial_line(board: Board, notice: Notice, trial: Trial) -> str:
     match notice.kind:
         case "testing":
@@ -206,6 +228,7 @@ _PHASES = {
     "preparing": "Preparing the data",
     "measuring": "Measuring this machine",
     "search": "Searching",
+    "refit": "Training the winner on training and validation images together",
     "testing": "Scoring the winner on the test split",
 }
 

@@ -51,6 +51,7 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "config": flat(winner.config) if winner else None,
         "metrics": winner.results[-1].metrics() if winner else None,
         "diagnosis": [asdict(finding) | {"word": finding.word.value} for finding in outcome.diagnosis],
+        "refit": asdict(outcome.refit) if outcome.refit else None,
         "test": asdict(outcome.test) if outcome.test else None,
         "seconds": outcome.seconds,
         "training_seconds": outcome.training_seconds,
@@ -69,6 +70,8 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
         hidden.append("loss.beta")
     if config.training.start_size == 1:
         hidden += ["training.start_size", "training.full_size_at"]
+    if config.training.images == "train":
+        hidden.append("training.images")
     if config.training.keep == "last":
         hidden.append("training.keep")
         if not config.training.patience and not isinstance(config.schedule, Plateau):
@@ -96,7 +99,14 @@ def _diagnosis_lines(outcome: Outcome) -> list[str]:
 
 def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield what the test split said, or that it was not asked."""
-    test = outcome.test
+    test, refit = outcome.test, outcome.refit
+    if refit is not None and refit.is_sound:
+        yield (
+            f"Trained once more on training and validation images together ({refit.num_images:,} images, "
+            f"{refit.epochs:g} epochs): that is the model from here on."
+        )
+    elif refit is not None:
+        yield f"Training on validation images, too, failed ({refit.why_not}): the trial's own weights are the model."
     if test is not None:
         bounds = _bounds(test, "accuracy")
         yield f"Test accuracy: {100 * test.accuracy:.2f} % of {test.num_images:,} images never seen before{bounds}."

@@ -69,6 +69,7 @@ def study_card(
         tags["autoclf.winner"] = str(winner.number)
     if test is not None:
         metrics |= test.metrics()
+        tags["autoclf.tested"] = "refit" if test.is_refit else "trial"
     return StudyCard(
         name=request.study,
         status=status,

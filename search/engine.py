@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
@@ -13,7 +13,7 @@ from search.ledger import Ledger
 from search.notices import Notice, Watch
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Resume, Scheduler, Situation, Start, Stop, Wait
-from search.trials import State
+from search.trials import State, Trial
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
 from trainer.orders import TrainOrder
@@ -40,6 +40,7 @@ class Engine:
     is_interrupted: Callable[[], bool]
     watch: Watch
     clock: Callable[[], float] = time.monotonic  # seconds from any beginning; simulated in replays
+    kept_free: Callable[[Sequence[Trial]], float] = lambda trials: 0.0  # seconds before the deadline, for what follows
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
 
@@ -66,7 +67,7 @@ class Engine:
                 return False
 
     def _situation(self) -> Situation:
-        left = None if self.deadline is None else self.deadline - self.clock()
+        left = None if self.deadline is None else self.deadline - self.clock() - self.kept_free(self.book.trials)
         return Situation(
             trials=self.book.trials,
             max_trials=self.max_trials,

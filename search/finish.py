@@ -11,9 +11,11 @@ from pathlib import Path
 from search.errors import StudyError
 from search.executors import Executor
 from search.plan import run_alone
+from search.refit import refit_directory
 from search.store import Store
 from search.study import Study
 from search.trials import Trial
+from trainer.config import JobConfig
 from trainer.orders import TestOrder
 from trainer.results import Failed, Tested
 
@@ -31,6 +33,7 @@ class TestReading:
     loss: float
     top5_accuracy: float
     num_images: int
+    is_refit: bool = False  # of the network that was trained on validation images, too
     readings: int  # of the test split in this study so far; more than one makes the last one optimistic
     estimates: Mapping[str, Sequence[float]] = field(default_factory=dict)  # metrics: value, bounds of the interval
 
@@ -42,26 +45,41 @@ class TestReading:
         return found
 
 
-def known_reading(study: Study, trial: int) -> TestReading | None:
-    """Return what the test split said of a trial, if it was ever asked."""
-    return next((reading for reading in _readings(study) if reading.trial == trial), None)
+def known_reading(study: Study, trial: int, *, is_refit: bool = False) -> TestReading | None:
+    """Return what the test split said of a trial, or of its refit, if it was ever asked."""
+    wanted = (trial, is_refit)
+    return next((reading for reading in _readings(study) if (reading.trial, reading.is_refit) == wanted), None)
 
 
 def _readings(study: Study) -> list[TestReading]:
     return [TestReading(**record) for record in study.attributes.get(ATTRIBUTE, [])]
 
 
-def read_test_split(study: Study, store: Store, winner: Trial, executor: Executor, data_root: Path) -> TestReading:
+def read_test_split(
+    study: Study, store: Store, winner: Trial, executor: Executor, data_root: Path, *, refitted: JobConfig | None = None
+) -> TestReading:
     """Score the winner on the test split, once.
+
+    Args:
+        study: Remembers the reading.
+        store: Holds the winner's checkpoint.
+        winner: Of the search.
+        executor: With nothing else to do.
+        data_root: Of the prepared images.
+        refitted: The job of the winner's refit, if that is the model.
 
     Raises:
         StudyError: If its checkpoint is gone.
     """
     before = _readings(study)
-    known = known_reading(study, winner.number)
+    is_refit = refitted is not None
+    known = known_reading(study, winner.number, is_refit=is_refit)
     if known is not None:
         return replace(known, readings=len(before))
-    order = TestOrder(config=winner.config, data_root=data_root, directory=store.job(study.name, winner.number))
+    directory = refit_directory if is_refit else Store.job
+    order = TestOrder(
+        config=refitted or winner.config, data_root=data_root, directory=directory(store, study.name, winner.number)
+    )
     found = run_alone(executor, order)
     if not isinstance(found, Tested):
         why = found.message if isinstance(found, Failed) else "the process died"
@@ -72,6 +90,7 @@ def read_test_split(study: Study, store: Store, winner: Trial, executor: Executo
     scores = found.evaluation
     reading = TestReading(
         trial=winner.number,
+        is_refit=is_refit,
         accuracy=scores.accuracy,
         loss=scores.loss,
         top5_accuracy=scores.top5_accuracy,

@@ -10,6 +10,7 @@ from trainer.settings import MODELS, Classical
 
 RESERVED = {
     "training.epochs": "is the last rung of `budget.rungs`",
+    "training.images": "is the search's own: its winner is trained on both splits at the end, unless --no-refit",
     "seed": "is the search's own, so that its trials can be compared: --seed",
     "data": "is what the space searches on: `data.source`",
 }

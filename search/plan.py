@@ -73,7 +73,10 @@ def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: 
 
 
 def run_alone(
-    executor: Executor, order: Order, on_event: Callable[[JobEvent], None] = lambda event: None
+    executor: Executor,
+    order: Order,
+    on_event: Callable[[JobEvent], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> JobEvent | None:
     """Run one job with nothing beside it; return its last event, or None if it died without a word.
 
@@ -81,10 +84,15 @@ def run_alone(
         executor: With a free slot.
         order: What to do.
         on_event: Told of each event of the job, the last one included.
+        should_stop: Asked every second at least; the job then leaves a checkpoint, if it is one that trains.
     """
     executor.start(ALONE, order)
     last: JobEvent | None = None
+    is_stopping = False
     while True:
+        if not is_stopping and should_stop():
+            executor.stop(ALONE)
+            is_stopping = True
         for event in executor.events(timeout_seconds=1.0):
             if event.job != ALONE:
                 continue  # a worker of the search that has just ended

@@ -11,6 +11,7 @@ from filelock import FileLock
 from search.book import best_of
 from search.errors import StudyError
 from search.finish import TestReading, known_reading
+from search.refit import known_refit, refit_directory
 from search.request import Request
 from search.run import prepare_data
 from search.storage import hide_password, open_storage
@@ -55,18 +56,21 @@ def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str
     store = Store(request.store)
     study = load_study(open_storage(request.storage or store.study_url, read_only=True), request.study)
     trial = _best_complete(store, request)
-    weights = store.job(request.study, trial.number) / WEIGHTS
+    refitted = known_refit(study, store, trial.number)
+    is_refit = refitted is not None and refitted.is_sound
+    directory = refit_directory if is_refit else Store.job
+    weights = directory(store, request.study, trial.number) / WEIGHTS
     if not weights.exists():
         raise StudyError(f"The weights of trial {trial.number} are not at {weights}; they can't be promoted.")
     data_set = prepare_data(request, lambda _: None)
-    reading = known_reading(study, trial.number)
+    reading = known_reading(study, trial.number, is_refit=is_refit)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         difference = _export(trial, data_set, weights, graph)
         version = _register(
             graph,
             tracking_uri or request.tracking_uri or store.tracking_uri,
-            _Version(name, alias, request.study, trial, data_set, reading),
+            _Version(name, alias, request.study, trial, data_set, reading, is_refit=is_refit),
             lock=store.root / "registry.lock",
         )
     return Promoted(
@@ -90,6 +94,7 @@ class _Version:
     trial: Trial
     data_set: DataSet
     test: TestReading | None
+    is_refit: bool  # trained on validation images, too; its validation scores are those of the trial
 
     def tags(self) -> dict[str, str]:
         """Return what the registry shows of a version."""
@@ -99,6 +104,7 @@ class _Version:
             "autoclf.trial": str(self.trial.number),
             "autoclf.data": self.data_set.fingerprint,
             "autoclf.config": self.trial.config.fingerprint,
+            "autoclf.images": "train+val" if self.is_refit else "train",
             "val/accuracy": f"{last.val_accuracy:.6f}",
             "val/loss": f"{last.val_loss:.6f}",
         }

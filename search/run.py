@@ -3,7 +3,7 @@
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +20,7 @@ from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
+from search.refit import Bench, Refit, is_for, kept_free, known_refit, refit, refit_config, refit_epochs, seconds_of
 from search.request import Request
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store
@@ -46,6 +47,7 @@ class Outcome:
     trials: tuple[Trial, ...]
     winner: Trial | None
     diagnosis: tuple[Finding, ...]  # of the winner
+    refit: Refit | None  # of the winner, where it was asked for and there was time
     test: TestReading | None  # of the winner, once the search is finished
     seconds: float  # of this run of the search
     training_seconds: float  # of training steps in this run, summed over workers
@@ -175,6 +177,7 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.tensorboard": None if request.tensorboard is None else str(request.tensorboard),
         "autoclf.sampler": request.sampler,
         "autoclf.scheduler": request.scheduler,
+        "autoclf.refits_winner": request.refits,
         "autoclf.reads_test": request.reads_test,
         "autoclf.on_bad_image": request.on_bad_image,
     }
@@ -196,6 +199,10 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
     study.remember("autoclf.plan", plan.record())
     watch(Notice(kind="measured", values=plan.record()))
     return plan
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
 
 
 def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]) -> JobConfig:
@@ -244,10 +251,9 @@ class _Search:
             mirrors.close(timeout_seconds=5)
             raise
         winner = best_of(book.trials, request.space.objective.metric)
-        test = None
-        if is_finished and winner is not None and request.reads_test:
-            self.watch(Notice(kind="testing", trial=winner))
-            test = read_test_split(self.study, self.store, winner, executor, self.data.root)
+        refitted = self._refit(winner, executor) if is_finished and winner is not None else None
+        is_finished = is_finished and not self.is_interrupted()
+        test = self._read_test(winner, refitted, executor) if is_finished and winner is not None else None
         if is_finished:
             self._tidy_up(book, keep=winner)
         status = "FINISHED" if is_finished else "KILLED"
@@ -261,6 +267,7 @@ class _Search:
             trials=tuple(book.trials),
             winner=winner,
             diagnosis=diagnosis_among(book.trials, winner, self.store, book.name) if winner else (),
+            refit=refitted,
             test=test,
             seconds=time.monotonic() - self.began,
             training_seconds=sum(trial.train_seconds for trial in book.trials) - spent_before,
@@ -269,6 +276,47 @@ class _Search:
             num_not_uploaded=mirrors.num_not_uploaded,
             num_not_written=mirrors.num_not_written,
         )
+
+    def _refit(self, winner: Trial, executor: LocalExecutor) -> Refit | None:
+        """Train the winner on both splits, where that was asked for and there is time for it."""
+        if not self.request.refits or not is_for(winner):
+            return None
+        known = known_refit(self.study, self.store, winner.number)
+        deadline = self._deadline()
+        needed = seconds_of(winner, self.data, epochs=refit_epochs(winner))
+        if known is None and deadline is not None and time.monotonic() + needed > deadline:
+            self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
+            return None
+        bench = Bench(
+            study=self.study, store=self.store, data=self.data, executor=executor, threads=self._refit_threads()
+        )
+        is_late = partial(_is_past, deadline)
+        return refit(bench, winner, self.watch, lambda: self.is_interrupted() or is_late())
+
+    def _read_test(self, winner: Trial, refitted: Refit | None, executor: LocalExecutor) -> TestReading | None:
+        """Score the model that the search ends with on the test split."""
+        if not self.request.reads_test:
+            return None
+        self.watch(Notice(kind="testing", trial=winner))
+        config = None
+        if refitted is not None and refitted.is_sound:
+            config = refit_config(winner.config, num_train=self.data.num_train, threads=self._refit_threads())
+        return read_test_split(self.study, self.store, winner, executor, self.data.root, refitted=config)
+
+    def _refit_threads(self) -> int:
+        return self.plan.threads * self.plan.workers
+
+    def _deadline(self) -> float | None:
+        timeout = self.request.timeout_seconds
+        return None if timeout is None else self.began + timeout
+
+    def _kept_free(self, trials: Sequence[Trial]) -> float:
+        """Return the seconds that the search leaves to what follows it."""
+        limit = self.request.timeout_seconds
+        if limit is None or not self.request.refits:
+            return 0.0
+        space = self.request.space
+        return kept_free(trials, self.data, objective=space.objective.metric, epochs=space.budget.epochs, limit=limit)
 
     def _tidy_up(self, book: Book, *, keep: Trial | None) -> None:
         """Delete what killed workers left, and checkpoints that nobody needs; a pruned winner keeps its own."""
@@ -280,7 +328,6 @@ class _Search:
 
     def _engine(self, book: Book, executor: LocalExecutor) -> Engine:
         request = self.request
-        timeout = request.timeout_seconds
         strategy = make_strategy(request.space, seed=request.seed, sampler=request.sampler, scheduler=request.scheduler)
         return Engine(
             book=book,
@@ -289,7 +336,8 @@ class _Search:
             executor=executor,
             data_root=self.data.root,
             max_trials=request.max_trials,
-            deadline=None if timeout is None else self.began + timeout,
+            deadline=self._deadline(),
+            kept_free=self._kept_free,
             is_interrupted=self.is_interrupted,
             watch=self.watch,
         )

@@ -6,7 +6,7 @@ Shapes: N images, H W pixels, C channels, V views, D features, K classes.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 import psutil
@@ -116,6 +116,20 @@ class Streamed(Images):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedBoth(Streamed):
+    """Two splits as one, neither of which fits: the numbers of the second go on where the first one's end."""
+
+    more: Tensor = field(default_factory=lambda: torch.empty(0))  # (M, H, W, C) uint8
+
+    def _fetch(self, indices: Tensor) -> Tensor:
+        is_first = indices < len(self.pixels)
+        pixels = self.pixels.new_empty(len(indices), *self.pixels.shape[1:])
+        pixels[is_first] = self.pixels[indices[is_first]]
+        pixels[~is_first] = self.more[indices[~is_first] - len(self.pixels)]
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+
+@dataclass(frozen=True, slots=True)
 class Features(Examples):
     """What the frozen part of a network gives its last layer for each image, in each of V views."""
 
@@ -177,6 +191,22 @@ def load_splits(data_set: DataSet, moments: Moments, device: torch.device) -> tu
     """Wrap the training and the validation images, as `load_images` does."""
     train = load_images(open_split(data_set, "train"), moments, device)
     return train, load_images(open_split(data_set, "val"), moments, device)
+
+
+def joined(first: Images, second: Images) -> Images:
+    """Return two splits as one, the second after the first; what is not streamed is copied into memory."""
+    labels = torch.cat([first.labels, second.labels.to(first.labels.device)])
+    if isinstance(first, Streamed):
+        return StreamedBoth(first.pixels, labels, first.mean, first.std, more=second.pixels)
+    pixels = torch.cat([first.pixels, second.pixels.to(first.pixels.device)])
+    return Images(pixels, labels, first.mean, first.std)
+
+
+def joined_features(first: Features, second: Features) -> Features:
+    """Return the features of two splits as one, the second after the first."""
+    values = torch.cat([first.values, second.values.to(first.values.device)])
+    labels = torch.cat([first.labels, second.labels.to(first.labels.device)])
+    return replace(first, values=values, labels=labels)
 
 
 def fits(tensor: Tensor, device: torch.device) -> bool:

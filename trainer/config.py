@@ -24,6 +24,7 @@ from trainer.settings import (
     FastNet,
     Model,
     Optimizer,
+    Plateau,
     Published,
     Range,
     Runtime,
@@ -142,7 +143,26 @@ def job_config(values: Mapping[str, Value]) -> JobConfig:
     for section, kind in kinds.items():
         build: Callable[..., Section] = kind  # the values were checked above
         sections[section] = build(**settings[section])
-    return JobConfig(data=str(data), seed=seed, **sections)
+    return _checked(JobConfig(data=str(data), seed=seed, **sections))
+
+
+def _checked(config: JobConfig) -> JobConfig:
+    """Return a job whose settings go together.
+
+    Raises:
+        ConfigError: If they don't.
+    """
+    if config.training.images == "train+val" and scores_decide(config):
+        raise ConfigError(
+            "`training.images: train+val` leaves no images to score, which `training.patience`, "
+            "`training.keep: best` and `schedule: plateau` go by."
+        )
+    return config
+
+
+def scores_decide(config: JobConfig) -> bool:
+    """Say whether the course of a job hangs on validation scores."""
+    return bool(config.training.patience) or config.training.keep == "best" or isinstance(config.schedule, Plateau)
 
 
 def all_settings() -> Iterator[str]:

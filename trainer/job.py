@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trainer.batches import Examples, load_images, load_splits
+from trainer.batches import Examples, joined, joined_features, load_images, load_splits
 from trainer.checkpoints import load_checkpoint, save_checkpoint
 from trainer.classical.fit import fit
-from trainer.config import flat
+from trainer.config import JobConfig, flat
 from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device, set_arithmetic
@@ -144,19 +144,28 @@ def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     set_arithmetic(config.runtime.precision, device)
     data_set = _load_data(order)
     splits = load_splits(data_set, input_moments(config.model, data_set), device)
+    images = joined(*splits) if _trains_on_all(config) else splits[0]
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
-    state = begin(config, data_set, splits[0], is_new=content is None, team=team)
+    state = begin(config, data_set, images, is_new=content is None, team=team)
     history: list[EpochResult] = []
     if content is not None:
         restore(state, content)
         history = [EpochResult(**result) for result in content["history"]]
-    examples: tuple[Examples, Examples] = splits
+    examples: tuple[Examples, Examples] = (images, splits[1])
+    features = None
     if has_fixed_features(config, num_train=data_set.num_train):
-        examples = on_features(state.model, config, data_set, splits) or splits
-    is_augmented = examples is splits and not isinstance(config.model, Classical)
+        features = on_features(state.model, config, data_set, splits)
+    if features is not None:
+        examples = (joined_features(*features) if _trains_on_all(config) else features[0], features[1])
+    is_augmented = features is None and not isinstance(config.model, Classical)
     if content is None and is_augmented and team.leads:
-        write_samples(order.directory / SAMPLES, splits[0], config)
+        write_samples(order.directory / SAMPLES, images, config)
     return _Run(order, state, *examples, history, saved_step=state.step)
+
+
+def _trains_on_all(config: JobConfig) -> bool:
+    """Say whether a job trains on the validation images, too, and so has none to score."""
+    return config.training.images == "train+val"
 
 
 def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> Reached | Stopped:
@@ -167,14 +176,15 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
         run.state,
         run.order.config,
         train_images=run.train_images,
-        val_images=run.val_images,
+        val_images=None if _trains_on_all(run.order.config) else run.val_images,
         until=run.order.until,
     ):
         if isinstance(result, Scored):
             run.history.append(result.result)
             run.scored = result
-            if time.monotonic() - run.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                _save(run)
+        if run.scored is result or _trains_on_all(run.order.config):
+            _save_now_and_then(run)
+        if isinstance(result, Scored):
             emit(result.result)
         elif time.monotonic() - shown_at > SECONDS_BETWEEN_STEP_EVENTS:
             shown_at = time.monotonic()
@@ -191,6 +201,8 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
 def _arrive(run: _Run) -> Reached:
     """Leave the checkpoint and the validation predictions of the epoch reached."""
     _save(run)
+    if _trains_on_all(run.order.config):
+        return _arrive_unscored(run)
     if run.scored is not None:
         numbers, logits = run.scored.numbers, run.scored.logits
     else:  # the checkpoint was there already
@@ -210,6 +222,20 @@ def _arrive(run: _Run) -> Reached:
     )
 
 
+def _arrive_unscored(run: _Run) -> Reached:
+    """Leave the weights of a job that has no images to score; its own images must at least be known to it."""
+    logits = predict_split(run.state, run.order.config, run.val_images)
+    if run.state.team.leads:
+        save_weights(run.order.directory / WEIGHTS, scored_model(run.state))
+    return Reached(
+        epoch=run.order.until,
+        at=time.time(),
+        num_parameters=sum(p.numel() for p in run.state.model.parameters()),
+        predictions="",
+        seen_accuracy=score(logits, run.val_images.labels).accuracy,
+    )
+
+
 def save_predictions(path: Path, *, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
     """Write (N, K) logits and (N,) labels as one whole file."""
     with replacing(path) as file:
@@ -220,6 +246,11 @@ def save_weights(path: Path, model: nn.Module) -> None:
     """Write the tensors of a model as one whole safetensors file."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_bytes(path, safetensors.torch.save(tensors))
+
+
+def _save_now_and_then(run: _Run) -> None:
+    if time.monotonic() - run.saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+        _save(run)
 
 
 def _save(run: _Run) -> None:

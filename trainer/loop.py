@@ -41,7 +41,7 @@ class Scored:
 
 
 def train(
-    state: TrainState, config: JobConfig, *, train_images: Examples, val_images: Examples, until: float
+    state: TrainState, config: JobConfig, *, train_images: Examples, val_images: Examples | None, until: float
 ) -> Iterator[StepResult | Scored]:
     """Advance `state` to the epoch `until`; a `StepResult` comes after each step but the last of a stretch.
 
@@ -54,7 +54,7 @@ def train(
         state: Changed in place.
         config: The job; its schedule spans `training.epochs`, whatever `until` is.
         train_images: With `config.data` as their fingerprint.
-        val_images: Scored, never trained on.
+        val_images: Scored, never trained on. None where there are none: a `StepResult` ends each stretch, too.
         until: Epochs done in the end, at most `training.epochs`.
 
     Raises:
@@ -79,6 +79,10 @@ def train(
             crash_point("mid_epoch")
             if state.step < last and state.step % steps:
                 yield _progress(state, steps)
+        if val_images is None:
+            yield _progress(state, steps)
+            state.stretch = new_stretch(train_images.device)
+            continue
         epoch_done = until if state.step == last else state.step / steps
         yield _finish_stretch(state, config, val_images, len(train_images), epoch=epoch_done, until=until)
 

@@ -92,8 +92,9 @@ class Reached:
     epoch: float
     at: float
     num_parameters: int
-    predictions: str  # file name of `Predictions` in the job's directory
+    predictions: str  # file name of `Predictions` in the job's directory; empty where there was nothing to score
     is_final: bool = False  # training has ended before its last epoch: its scores have stalled
+    seen_accuracy: float | None = None  # on validation images where they were trained on: it proves no more than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

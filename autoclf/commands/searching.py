@@ -60,6 +60,7 @@ def search(
     sampler: Sampler = "tpe",
     scheduler: Scheduler = "promotion",
     device: Device = "auto",
+    refit: Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
     data_dir: DataDir = Path("data"),
     on_bad_image: OnBadImage = None,
@@ -90,6 +91,7 @@ def search(
         seed=seed,
         data_dir=data_dir,
         cache=user_cache(),
+        refits=refit,
         on_bad_image=on_bad_image,
         tensorboard=tensorboard,
     )

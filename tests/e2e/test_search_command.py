@@ -45,6 +45,7 @@ def test_the_same_command_again_has_nothing_left_to_do(searched: Desk) -> None:
     events = [json.loads(line) for line in again.stdout.splitlines()]
     assert "ordered" not in {event["event"] for event in events}
     assert events[-1]["test"]["readings"] == 1, "the reading of the test split is reused"
+    assert events[-1]["test"]["is_refit"] == events[-1]["refit"]["is_sound"]
     assert_books_agree(searched.store, "tiny", num_trials=4)
 
 

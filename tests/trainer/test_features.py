@@ -114,6 +114,23 @@ def test_a_job_on_features_ends_as_the_same_job_on_images(
     assert all(torch.allclose(tensor, weights_there[name], atol=1e-4) for name, tensor in cached.weights().items())
 
 
+def test_a_job_on_the_features_of_both_splits_ends_as_the_same_job_on_their_images(
+    data_set: DataSet, weights: str, tmp_path: Path
+) -> None:
+    config = head_job(data_set, weights, training__images="train+val")
+    cached = Desk(data_set, tmp_path / "features", config)
+    on_images = Desk(
+        data_set, tmp_path / "images", replace(config, transfer=replace(config.transfer, cache_features=False))
+    )
+
+    on_images.train()
+    cached.train()
+
+    assert len(feature_files(data_set)) == 2
+    weights_there = on_images.weights()
+    assert all(torch.allclose(tensor, weights_there[name], atol=1e-4) for name, tensor in cached.weights().items())
+
+
 def test_the_whole_network_is_scored_on_the_test_images(data_set: DataSet, weights: str, tmp_path: Path) -> None:
     desk = Desk(data_set, tmp_path / "job", head_job(data_set, weights))
     desk.train()

@@ -36,7 +36,7 @@ Floats = NDArray[np.float32]
 
 
 def fit(
-    state: TrainState, config: JobConfig, *, train_images: Examples, val_images: Examples, until: float
+    state: TrainState, config: JobConfig, *, train_images: Examples, val_images: Examples | None, until: float
 ) -> Iterator[StepResult | Scored]:
     """Fit the model of `state`, if that was not done yet, and score it.
 
@@ -48,7 +48,7 @@ def fit(
         state: Of a `ClassicalModel`; changed in place. Its steps are those that a network would have done by now.
         config: The job; of `training` and `loss` only the class weights count, of `augment` nothing.
         train_images: With `config.data` as their fingerprint.
-        val_images: Scored, never fitted on.
+        val_images: Scored, never fitted on. None where there are none.
         until: Epoch at which the result is reported.
     """
     last = steps_until(config, len(train_images), until)
@@ -63,6 +63,8 @@ def fit(
                 yield StepResult(epoch=0.0, images_per_second=0.0)
         state.stretch.seconds = time.perf_counter() - began
     state.step = last
+    if val_images is None:
+        return
     scored = score_stretch(state, config, val_images, len(train_images), epoch=until, until=until)
     result = replace(scored.result, train_images=state.stretch.num_images)
     yield replace(scored, result=result if is_new else replace(result, epoch_seconds=0.0))

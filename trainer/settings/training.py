@@ -9,12 +9,14 @@ from trainer.settings.declare import BELOW_ONE, FRACTION, NOT_NEGATIVE, Range, n
 FEW_IMAGES = 1_000  # below which the head alone is trained
 MANY_IMAGES = 10_000  # from which on everything is
 
+WhatIsTrained = Literal["auto", "head", "blocks", "all"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
     """What is trained of a network with learnt weights; of no effect on one that begins from scratch."""
 
-    train: Literal["auto", "head", "blocks", "all"] = "auto"  # auto: by the number of training images
+    train: WhatIsTrained = "auto"  # auto: by the number of training images
     blocks: int = number(2, Range(1, 1000))  # the last ones, beside the head, where blocks are trained
     layer_decay: float = number(1.0, Range(0, 1, low_open=True))  # rate of a block, times that of the one after it
     head_lr: float = number(1.0, Range(0, 1000, low_open=True))  # rate of the head, times the job's
@@ -40,6 +42,7 @@ class Training:
     watch: Literal["accuracy", "loss", "balanced_accuracy", "f1_macro"] = "accuracy"  # on validation; for what follows
     patience: int = number(0, Range(0, 10_000))  # epochs; the job ends when as many bring no gain; 0 trains to the end
     keep: Literal["last", "best"] = "last"  # weights that are scored, of the last epoch or of the best
+    images: Literal["train", "train+val"] = "train"  # trained on; with both there is nothing left to score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ class Runtime:
     compile: Literal["auto", "never", "always"] = "auto"  # with torch.compile; auto: long jobs on a GPU
 
 
-def what_is_trained(settings: Transfer, num_train: int) -> str:
+def what_is_trained(settings: Transfer, num_train: int) -> WhatIsTrained:
     """Return what of a network with learnt weights is trained: the user's word, or the rule for so many images."""
     if settings.train != "auto":
         return settings.train

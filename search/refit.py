@@ -1,0 +1,170 @@
+"""The winner trained once more, on training and validation images together: choosing is over, so both may teach.
+
+Nothing can score such a network but the test split. What can be told beforehand is told: it must recognise the
+validation images, which it has been trained on, at least as well as the trial did, which never saw them.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from search.book import best_of
+from search.executors import Executor
+from search.notices import Notice, Watch
+from search.plan import run_alone
+from search.store import Store
+from search.study import Study
+from search.trials import State, Trial, score
+from trainer.config import JobConfig, scores_decide
+from trainer.data import DataSet
+from trainer.jobfiles import WEIGHTS
+from trainer.orders import TrainOrder
+from trainer.results import Failed, JobEvent, Reached, StepResult, Stopped
+from trainer.settings import Plateau, Training, what_is_trained
+
+ATTRIBUTE = "autoclf.refits"
+MARGIN = 1.1  # times the estimate
+MARGIN_SECONDS = 10.0  # for starting, and for scoring on the test split
+MOST_OF_LIMIT = 0.25  # of a time limit that is kept free
+SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refit:
+    """How training on both splits went."""
+
+    trial: int
+    epochs: float
+    num_images: int
+    seen_accuracy: float  # on validation images, which it was trained on
+    is_sound: bool  # else the trial's own weights stay the model
+    why_not: str = ""  # where it is not sound
+
+
+def refit_directory(store: Store, study: str, trial: int) -> Path:
+    """Return where the checkpoint and the weights of a refit lie."""
+    return store.job(study, trial) / "refit"
+
+
+def known_refit(study: Study, store: Store, trial: int) -> Refit | None:
+    """Return how the refit of a trial went, if it was ever done and its weights are there."""
+    found = (Refit(**record) for record in study.attributes.get(ATTRIBUTE, []))
+    refit = next((item for item in found if item.trial == trial), None)
+    if refit is None or (refit.is_sound and not (refit_directory(store, study.name, trial) / WEIGHTS).exists()):
+        return None
+    return refit
+
+
+def is_for(trial: Trial) -> bool:
+    """Say whether there is a refit of a trial: it must be trained to the end, by a schedule that needs no scores."""
+    return trial.state is State.COMPLETE and not isinstance(trial.config.schedule, Plateau)
+
+
+def refit_epochs(trial: Trial) -> float:
+    """Return how long a refit trains: as long as the weights that were scored."""
+    if trial.config.training.keep == "last":
+        return trial.results[-1].epoch
+    whole = [result for result in trial.results if result.epoch >= 1] or trial.results
+    # The last result is that of the kept weights; the first that is as good is of the epoch that they are from.
+    return max(whole, key=lambda result: score(result, f"val/{trial.config.training.watch}")).epoch
+
+
+def refit_config(config: JobConfig, *, num_train: int, threads: int) -> JobConfig:
+    """Return the job of a refit.
+
+    What the number of images decided on for the trial stays as it was; it has the machine to itself.
+    """
+    training: Training = replace(config.training, images="train+val", patience=0, keep="last")
+    transfer = replace(config.transfer, train=what_is_trained(config.transfer, num_train))
+    runtime = replace(config.runtime, threads=threads)
+    found = replace(config, training=training, transfer=transfer, runtime=runtime)
+    assert not scores_decide(found), "a schedule that needs scores has no refit"
+    return found
+
+
+def seconds_of(trial: Trial, data: DataSet, *, epochs: float) -> float:
+    """Estimate the seconds of a refit of a trial that is trained for so many epochs, with a margin."""
+    share = (data.num_train + data.num_val) / data.num_train
+    return MARGIN * trial.train_seconds / trial.results[-1].epoch * epochs * share + MARGIN_SECONDS
+
+
+def kept_free(trials: Sequence[Trial], data: DataSet, *, objective: str, epochs: float, limit: float) -> float:
+    """Return the seconds of a time limit that a search leaves to the refit of its winner, at most a quarter of it."""
+    best = best_of(list(trials), objective)
+    return min(MOST_OF_LIMIT * limit, seconds_of(best, data, epochs=epochs)) if best is not None else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Where and with what a refit is made."""
+
+    study: Study  # remembers it
+    store: Store  # where its checkpoint and weights are left
+    data: DataSet
+    executor: Executor  # with nothing else to do
+    threads: int  # of the job
+
+
+def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bool]) -> Refit | None:
+    """Train a trial's configuration on both splits, or take what was trained before.
+
+    It goes on from a checkpoint, where an earlier one was stopped or killed.
+
+    Args:
+        bench: Where and with what.
+        trial: Of which `is_for` is true.
+        watch: Told how far it is.
+        should_stop: Asked every second.
+
+    Returns:
+        None if it was stopped.
+    """
+    study, data = bench.study, bench.data
+    known = known_refit(study, bench.store, trial.number)
+    if known is not None:
+        return known
+    epochs = refit_epochs(trial)
+
+    def tell(event: JobEvent) -> None:
+        if isinstance(event, StepResult):
+            watch(Notice(kind="refitting", values={"epoch": event.epoch, "epochs": epochs}))
+
+    watch(Notice(kind="refit", trial=trial, values={"images": data.num_train + data.num_val, "epochs": epochs}))
+    order = TrainOrder(
+        config=refit_config(trial.config, num_train=data.num_train, threads=bench.threads),
+        data_root=data.root,
+        directory=refit_directory(bench.store, study.name, trial.number),
+        until=epochs,
+    )
+    last = run_alone(bench.executor, order, tell, should_stop)
+    found = _judged(trial, data, epochs, last)
+    if found is not None and isinstance(last, Reached | Failed):  # a worker's death says nothing against the job
+        others = [record for record in study.attributes.get(ATTRIBUTE, []) if record["trial"] != trial.number]
+        study.remember(ATTRIBUTE, [*others, asdict(found)])
+    return found
+
+
+def _judged(trial: Trial, data: DataSet, epochs: float, last: JobEvent | None) -> Refit | None:
+    """Return what came of a refit; None if it was stopped on its way."""
+    num_images = data.num_train + data.num_val
+    if isinstance(last, Reached):
+        assert last.seen_accuracy is not None, "it was trained on both splits"
+        before = trial.results[-1]
+        error = math.sqrt(before.val_accuracy * (1 - before.val_accuracy) / before.val_images)
+        is_sound = last.seen_accuracy >= before.val_accuracy - SLACK * error
+        why_not = "" if is_sound else f"it knows {100 * last.seen_accuracy:.2f} % of images that it was trained on"
+        return Refit(
+            trial=trial.number,
+            epochs=epochs,
+            num_images=num_images,
+            seen_accuracy=last.seen_accuracy,
+            is_sound=is_sound,
+            why_not=why_not,
+        )
+    if isinstance(last, Stopped):
+        return None
+    why_not = last.message.splitlines()[0] if isinstance(last, Failed) else "its process died"
+    return Refit(
+        trial=trial.number, epochs=epochs, num_images=num_images, seen_accuracy=0.0, is_sound=False, why_not=why_not
+    )
