@@ -19,6 +19,7 @@ from trainer.config import VARIANTS, JobConfig, flat, job_config, variant_name
 from trainer.errors import did_you_mean
 
 OF_IMAGES = "data."
+ON_TRAINING_IMAGES = ("training.images", "train")  # which the form of a space leaves to the search
 OTHER_THAN_TRAINING = ("data", "seed")  # settings of a job that its space has no say in
 
 
@@ -139,7 +140,8 @@ def space_text(single: Single, *, name: str) -> str:
     parameters: dict[str, object] = {}
     for path, value in single.settings.items():
         section = path.partition(".")[0]
-        if section not in VARIANTS and path != "training.epochs":
+        is_said_by_default = path == "training.epochs" or (path, value) == ON_TRAINING_IMAGES
+        if section not in VARIANTS and not is_said_by_default:
             parameters[path] = value
     for section in VARIANTS:
         below = {

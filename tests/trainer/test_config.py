@@ -53,6 +53,8 @@ def settings_of_a_job(draw: st.DrawFn) -> dict[str, Value]:
         found |= {section: name} | draw(values_of(section, variants[name]))
     for section, kind in PLAIN.items():
         found |= draw(values_of(section, kind))
+    if found["schedule"] == "plateau" or found.get("training.patience") or found.get("training.keep") == "best":
+        found.pop("training.images", None)  # they go by validation scores, of which a job on all images has none
     return found
 
 

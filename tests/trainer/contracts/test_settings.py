@@ -78,7 +78,8 @@ def job(splits: Splits, path: str, value: Value, **more: Value) -> JobConfig:
 
 def test_every_setting_is_held_to_this() -> None:
     assert list(AUGMENT) == [item.name for item in fields(Augment)]
-    assert list(TRAINING) == [item.name for item in fields(Training)]
+    elsewhere = ["images"]  # such a job scores nothing: tests/trainer/test_all_images.py
+    assert [*TRAINING, *elsewhere] == [item.name for item in fields(Training)]
 
 
 @EVERY
