@@ -17,6 +17,7 @@ from search.store import Store
 from search.study import Study
 from search.trials import State, Trial, score
 from trainer.config import JobConfig, scores_decide
+from trainer.crashpoints import crash_point
 from trainer.data import DataSet
 from trainer.jobfiles import WEIGHTS
 from trainer.orders import TrainOrder
@@ -27,6 +28,7 @@ ATTRIBUTE = "autoclf.refits"
 MARGIN = 1.1  # times the estimate
 MARGIN_SECONDS = 10.0  # for starting, and for scoring on the test split
 MOST_OF_LIMIT = 0.25  # of a time limit that is kept free
+ATTEMPTS = 2  # workers that may die, each of which goes on from a checkpoint
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
 
 
@@ -137,9 +139,13 @@ def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bo
         directory=refit_directory(bench.store, study.name, trial.number),
         until=epochs,
     )
-    last = run_alone(bench.executor, order, tell, should_stop)
+    for _ in range(ATTEMPTS):
+        last = run_alone(bench.executor, order, tell, should_stop)
+        if isinstance(last, Reached | Failed | Stopped):
+            break
     found = _judged(trial, data, epochs, last)
-    if found is not None and isinstance(last, Reached | Failed):  # a worker's death says nothing against the job
+    crash_point("after_refit")
+    if found is not None and isinstance(last, Reached | Failed):  # deaths are no verdict: another day it may work
         others = [record for record in study.attributes.get(ATTRIBUTE, []) if record["trial"] != trial.number]
         study.remember(ATTRIBUTE, [*others, asdict(found)])
     return found

@@ -23,6 +23,7 @@ from trainer.batches import Examples, joined, joined_features, load_images, load
 from trainer.checkpoints import load_checkpoint, save_checkpoint
 from trainer.classical.fit import fit
 from trainer.config import JobConfig, flat
+from trainer.crashpoints import crash_point
 from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device, set_arithmetic
@@ -224,6 +225,7 @@ def _arrive(run: _Run) -> Reached:
 
 def _arrive_unscored(run: _Run) -> Reached:
     """Leave the weights of a job that has no images to score; its own images must at least be known to it."""
+    crash_point("in_refit")
     logits = predict_split(run.state, run.order.config, run.val_images)
     if run.state.team.leads:
         save_weights(run.order.directory / WEIGHTS, scored_model(run.state))

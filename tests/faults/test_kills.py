@@ -118,6 +118,22 @@ def test_f2_a_driver_killed_at_any_point_leaves_a_study_that_goes_on(
     assert results_of(desk) == undisturbed, "bit for bit"
 
 
+@pytest.mark.parametrize("point", ["in_refit", "after_refit"])
+def test_f2_a_refit_that_is_killed_is_gone_on_with_and_tested_once(desk: Desk, point: str) -> None:
+    marker = desk.root / "crashed"
+    killed = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
+    assert marker.exists()
+    assert killed.returncode == (0 if point == "in_refit" else -signal.SIGKILL), killed.stderr
+
+    resumed = desk.run("resume", "tiny", "--workers", "1", "--json")
+
+    outcome = json.loads(resumed.stdout.splitlines()[-1])
+    assert outcome["refit"]["epochs"] == 4
+    assert outcome["test"]["is_refit"] == outcome["refit"]["is_sound"]
+    assert outcome["test"]["readings"] == 1
+    assert_books_agree(desk.store, "tiny", num_trials=4)
+
+
 @pytest.mark.parametrize("point", WORKER_POINTS)
 def test_f2_a_worker_killed_at_any_point_goes_on_from_its_checkpoint(
     desk: Desk, point: str, undisturbed: Results
