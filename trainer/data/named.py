@@ -34,10 +34,10 @@ def scan_named(path: Path, label: str | None) -> Tree:
         else:
             found.complain(f"{root}/{image.path}", f"does not match label={pattern.pattern}")
     if not files:
-        first = f" The first is {found.unfit[0]}." if found.unfit else ""
+        first = f" The first: {found.unfit[0]}." if found.unfit else ""
         raise DataError(
             f"No image below {shown(root)} tells its class.{first} Write files:DIR?label=REGEX, where the "
-            r"expression's first group is the class, such as label=^(\w+)\."
+            r"expression's first group is the class, such as label=(\w+)\.; ^ is where the path below DIR begins."
         )
     return make_tree(files, found, class_names=[f.class_name for f in files], splits=["train"])
 

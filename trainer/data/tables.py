@@ -51,7 +51,7 @@ def scan_table(path: Path) -> Tree:
             differ = "with another label" if twin.class_name != file.class_name else "leave one row out"
             raise DataError(f"{shown(table)}, line {line.number}: {shown(file.path)} is listed twice: {differ}.")
     if not files:
-        first = f" The first is {found.unfit[0]}." if found.unfit else ""
+        first = f" The first: {found.unfit[0]}." if found.unfit else ""
         raise DataError(f"{shown(table)} lists no image that is there.{first} Paths begin in the table's folder.")
     _check_groups(files.values(), table)
     return make_tree(

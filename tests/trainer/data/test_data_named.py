@@ -65,7 +65,7 @@ def test_it_becomes_a_data_set_like_any_other(tmp_path: Path) -> None:
     [
         (["1.png", "2.png"], None, "tells its class"),
         (["cat.0.png"], "(cat", "is no regular expression"),
-        (["cat.0.png"], "dog", "The first is cat.0.png does not match label=dog"),
+        (["cat.0.png"], "dog", "The first: cat.0.png does not match label=dog"),
         ([], None, "tells its class"),
         (["cat.0.png", "Cat.1.png"], None, "differ in nothing but case"),
     ],
