@@ -25,17 +25,8 @@ _ABSENT = {
     "train": ("training", "No model can learn what they look like"),
     "val": ("validation", "No score tells how well these are recognised"),
 }
-_KEPT = (
-    "complete",
-    "failed",
-    "measured",
-    "crowded",
-    "skipped",
-    "dropped",
-    "leaks",
-    "absent",
-    "no_refit",
-)  # above the live table
+# What stays above the live table:
+_KEPT = ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks", "absent", "no_refit")
 BAR_WIDTH = 24
 
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 from search.book import best_of
 from search.errors import StudyError
 from search.finish import TestReading, known_reading
-from search.refit import known_refit, refit_directory
+from search.refit import refit_directory, remembered_refit
 from search.request import Request
 from search.run import prepare_data
 from search.storage import hide_password, open_storage
@@ -56,7 +56,7 @@ def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str
     store = Store(request.store)
     study = load_study(open_storage(request.storage or store.study_url, read_only=True), request.study)
     trial = _best_complete(store, request)
-    refitted = known_refit(study, store, trial.number)
+    refitted = remembered_refit(study, trial.number)
     is_refit = refitted is not None and refitted.is_sound
     directory = refit_directory if is_refit else Store.job
     weights = directory(store, request.study, trial.number) / WEIGHTS

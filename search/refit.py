@@ -27,7 +27,7 @@ from trainer.settings import Plateau, Training, what_is_trained
 ATTRIBUTE = "autoclf.refits"
 MARGIN = 1.1  # times the estimate
 MARGIN_SECONDS = 10.0  # for starting, and for scoring on the test split
-MOST_OF_LIMIT = 0.25  # of a time limit that is kept free
+MOST_OF_LIMIT = 0.25  # of a time limit that is kept free; where a refit needs more, the search has all of it
 ATTEMPTS = 2  # workers that may die, each of which goes on from a checkpoint
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
 
@@ -39,6 +39,7 @@ class Refit:
     trial: int
     epochs: float
     num_images: int
+    threads: int  # of the job
     seen_accuracy: float  # on validation images, which it was trained on
     is_sound: bool  # else the trial's own weights stay the model
     why_not: str = ""  # where it is not sound
@@ -49,13 +50,18 @@ def refit_directory(store: Store, study: str, trial: int) -> Path:
     return store.job(study, trial) / "refit"
 
 
-def known_refit(study: Study, store: Store, trial: int) -> Refit | None:
-    """Return how the refit of a trial went, if it was ever done and its weights are there."""
+def remembered_refit(study: Study, trial: int) -> Refit | None:
+    """Return how the refit of a trial went, if it was ever done."""
     found = (Refit(**record) for record in study.attributes.get(ATTRIBUTE, []))
-    refit = next((item for item in found if item.trial == trial), None)
-    if refit is None or (refit.is_sound and not (refit_directory(store, study.name, trial) / WEIGHTS).exists()):
+    return next((item for item in found if item.trial == trial), None)
+
+
+def known_refit(study: Study, store: Store, trial: int) -> Refit | None:
+    """Return how the refit of a trial went, if it was ever done and what it left is there."""
+    found = remembered_refit(study, trial)
+    if found is not None and found.is_sound and not (refit_directory(store, study.name, trial) / WEIGHTS).exists():
         return None
-    return refit
+    return found
 
 
 def is_for(trial: Trial) -> bool:
@@ -92,9 +98,10 @@ def seconds_of(trial: Trial, data: DataSet, *, epochs: float) -> float:
 
 
 def kept_free(trials: Sequence[Trial], data: DataSet, *, objective: str, epochs: float, limit: float) -> float:
-    """Return the seconds of a time limit that a search leaves to the refit of its winner, at most a quarter of it."""
+    """Return the seconds of a time limit that a search leaves to the refit of its winner; none to one too dear."""
     best = best_of(list(trials), objective)
-    return min(MOST_OF_LIMIT * limit, seconds_of(best, data, epochs=epochs)) if best is not None else 0.0
+    needed = seconds_of(best, data, epochs=epochs) if best is not None else 0.0
+    return needed if needed <= MOST_OF_LIMIT * limit else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +150,7 @@ def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bo
         last = run_alone(bench.executor, order, tell, should_stop)
         if isinstance(last, Reached | Failed | Stopped):
             break
-    found = _judged(trial, data, epochs, last)
+    found = _judged(trial, order, data, last)
     crash_point("after_refit")
     if found is not None and isinstance(last, Reached | Failed):  # deaths are no verdict: another day it may work
         others = [record for record in study.attributes.get(ATTRIBUTE, []) if record["trial"] != trial.number]
@@ -151,26 +158,24 @@ def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bo
     return found
 
 
-def _judged(trial: Trial, data: DataSet, epochs: float, last: JobEvent | None) -> Refit | None:
+def _judged(trial: Trial, order: TrainOrder, data: DataSet, last: JobEvent | None) -> Refit | None:
     """Return what came of a refit; None if it was stopped on its way."""
-    num_images = data.num_train + data.num_val
+    if isinstance(last, Stopped):
+        return None
+    failed = Refit(
+        trial=trial.number,
+        epochs=order.until,
+        num_images=data.num_train + data.num_val,
+        threads=order.config.runtime.threads,
+        seen_accuracy=0.0,
+        is_sound=False,
+        why_not=last.message.splitlines()[0] if isinstance(last, Failed) else "its process died",
+    )
     if isinstance(last, Reached):
         assert last.seen_accuracy is not None, "it was trained on both splits"
         before = trial.results[-1]
         error = math.sqrt(before.val_accuracy * (1 - before.val_accuracy) / before.val_images)
         is_sound = last.seen_accuracy >= before.val_accuracy - SLACK * error
         why_not = "" if is_sound else f"it knows {100 * last.seen_accuracy:.2f} % of images that it was trained on"
-        return Refit(
-            trial=trial.number,
-            epochs=epochs,
-            num_images=num_images,
-            seen_accuracy=last.seen_accuracy,
-            is_sound=is_sound,
-            why_not=why_not,
-        )
-    if isinstance(last, Stopped):
-        return None
-    why_not = last.message.splitlines()[0] if isinstance(last, Failed) else "its process died"
-    return Refit(
-        trial=trial.number, epochs=epochs, num_images=num_images, seen_accuracy=0.0, is_sound=False, why_not=why_not
-    )
+        return replace(failed, seen_accuracy=last.seen_accuracy, is_sound=is_sound, why_not=why_not)
+    return failed

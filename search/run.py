@@ -201,10 +201,6 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
     return plan
 
 
-def _is_past(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() > deadline
-
-
 def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]) -> JobConfig:
     """Return the job of drawn parameters; all jobs of a study share its seed, so that they are comparable."""
     build = partial(build_job, request.space, drawn, data=data.fingerprint, seed=request.seed)
@@ -245,13 +241,13 @@ class _Search:
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
         try:
             is_finished = self._engine(book, executor).run()
+            winner = best_of(book.trials, request.space.objective.metric)
+            refitted = self._refit(winner, executor) if is_finished and winner is not None else None
         except BaseException:
             executor.close()
             mirrors.show_study(study_card(request, self.plan, card, book.trials, status="KILLED"))
             mirrors.close(timeout_seconds=5)
             raise
-        winner = best_of(book.trials, request.space.objective.metric)
-        refitted = self._refit(winner, executor) if is_finished and winner is not None else None
         is_finished = is_finished and not self.is_interrupted()
         test = self._read_test(winner, refitted, executor) if is_finished and winner is not None else None
         if is_finished:
@@ -287,11 +283,13 @@ class _Search:
         if known is None and deadline is not None and time.monotonic() + needed > deadline:
             self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
             return None
-        bench = Bench(
-            study=self.study, store=self.store, data=self.data, executor=executor, threads=self._refit_threads()
-        )
-        is_late = partial(_is_past, deadline)
-        return refit(bench, winner, self.watch, lambda: self.is_interrupted() or is_late())
+        threads = min(num_cores(), self.plan.threads * self.plan.workers)
+        bench = Bench(study=self.study, store=self.store, data=self.data, executor=executor, threads=threads)
+
+        def should_stop() -> bool:
+            return self.is_interrupted() or (deadline is not None and time.monotonic() > deadline)
+
+        return refit(bench, winner, self.watch, should_stop)
 
     def _read_test(self, winner: Trial, refitted: Refit | None, executor: LocalExecutor) -> TestReading | None:
         """Score the model that the search ends with on the test split."""
@@ -300,11 +298,8 @@ class _Search:
         self.watch(Notice(kind="testing", trial=winner))
         config = None
         if refitted is not None and refitted.is_sound:
-            config = refit_config(winner.config, num_train=self.data.num_train, threads=self._refit_threads())
+            config = refit_config(winner.config, num_train=self.data.num_train, threads=refitted.threads)
         return read_test_split(self.study, self.store, winner, executor, self.data.root, refitted=config)
-
-    def _refit_threads(self) -> int:
-        return self.plan.threads * self.plan.workers
 
     def _deadline(self) -> float | None:
         timeout = self.request.timeout_seconds
