@@ -180,8 +180,9 @@ def _refit_line(notice: Notice, trial: Trial) -> str:
     if notice.kind == "refit":
         images, epochs = notice.values["images"], notice.values["epochs"]
         return f"{_PHASES['refit']}: {run_name(trial)}, {images:,} images, {epochs:g} epochs ..."
-    needed = clock(notice.values["seconds"])
-    return f"{run_name(trial)} is not trained on validation images, too: that takes {needed}, and less is left."
+    needed = notice.values["seconds"]  # none where it began
+    why = "the time was over before it was" if needed is None else f"that takes {clock(needed)}, and less is left"
+    return f"{run_name(trial)} is not trained on validation images, too: {why}."
 
 
 def _trial_line(board: Board, notice: Notice, trial: Trial) -> str:

@@ -25,8 +25,8 @@ from trainer.results import Failed, JobEvent, Reached, StepResult, Stopped
 from trainer.settings import Plateau, Training, what_is_trained
 
 ATTRIBUTE = "autoclf.refits"
-MARGIN = 1.1  # times the estimate
-MARGIN_SECONDS = 10.0  # for starting, and for scoring on the test split
+MARGIN = 1.2  # times the estimate that is kept free; more than is asked for when the time has come, for estimates err
+MARGIN_SECONDS = 10.0  # kept free on top, for what still runs to stop, for starting, and for the test split
 MOST_OF_LIMIT = 0.25  # of a time limit that is kept free; where a refit needs more, the search has all of it
 ATTEMPTS = 2  # workers that may die, each of which goes on from a checkpoint
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
@@ -92,15 +92,15 @@ def refit_config(config: JobConfig, *, num_train: int, threads: int) -> JobConfi
 
 
 def seconds_of(trial: Trial, data: DataSet, *, epochs: float) -> float:
-    """Estimate the seconds of a refit of a trial that is trained for so many epochs, with a margin."""
+    """Estimate the seconds of a refit of a trial that is trained for so many epochs, from those of the trial."""
     share = (data.num_train + data.num_val) / data.num_train
-    return MARGIN * trial.train_seconds / trial.results[-1].epoch * epochs * share + MARGIN_SECONDS
+    return trial.train_seconds / trial.results[-1].epoch * epochs * share
 
 
 def kept_free(trials: Sequence[Trial], data: DataSet, *, objective: str, epochs: float, limit: float) -> float:
     """Return the seconds of a time limit that a search leaves to the refit of its winner; none to one too dear."""
     best = best_of(list(trials), objective)
-    needed = seconds_of(best, data, epochs=epochs) if best is not None else 0.0
+    needed = MARGIN * seconds_of(best, data, epochs=epochs) + MARGIN_SECONDS if best is not None else 0.0
     return needed if needed <= MOST_OF_LIMIT * limit else 0.0
 
 

@@ -289,7 +289,10 @@ class _Search:
         def should_stop() -> bool:
             return self.is_interrupted() or (deadline is not None and time.monotonic() > deadline)
 
-        return refit(bench, winner, self.watch, should_stop)
+        done = refit(bench, winner, self.watch, should_stop)
+        if done is None and not self.is_interrupted():
+            self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": None}))
+        return done
 
     def _read_test(self, winner: Trial, refitted: Refit | None, executor: LocalExecutor) -> TestReading | None:
         """Score the model that the search ends with on the test split."""

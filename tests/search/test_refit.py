@@ -10,6 +10,7 @@ from search_samples import Ground, new_trial, result, trial_at
 from search.executors import Event, Gone
 from search.notices import Notice
 from search.refit import (
+    MARGIN,
     MARGIN_SECONDS,
     Bench,
     Refit,
@@ -20,6 +21,7 @@ from search.refit import (
     refit_config,
     refit_directory,
     refit_epochs,
+    seconds_of,
 )
 from search.trials import State, Trial
 from trainer.config import Value, job_config
@@ -217,5 +219,11 @@ def test_time_is_kept_free_for_it_unless_that_were_more_than_a_quarter() -> None
         return kept_free(trials, DATA, objective="val/accuracy", epochs=9.0, limit=limit)
 
     assert free([new_trial()], 1000.0) == 0.0
-    assert free([slow], 1000.0) == pytest.approx(1.1 * 8.0 * 9 * 1.25 + MARGIN_SECONDS)
+    assert free([slow], 1000.0) == pytest.approx(MARGIN * 8.0 * 9 * 1.25 + MARGIN_SECONDS)
     assert free([slow], 400.0) == 0.0, "what would not be enough is not taken from the search"
+
+
+def test_more_is_kept_free_than_is_asked_for_when_the_time_has_come() -> None:
+    kept = kept_free([WINNER], DATA, objective="val/accuracy", epochs=9.0, limit=1e9)
+
+    assert kept >= seconds_of(WINNER, DATA, epochs=9.0) + MARGIN_SECONDS
