@@ -26,7 +26,7 @@ _ABSENT = {
     "val": ("validation", "No score tells how well these are recognised"),
 }
 # What stays above the live table:
-_KEPT = ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks", "absent", "no_refit")
+_KEPT = ("complete", "failed", "measured", "crowded", "skipped", "dropped", "leaks", "absent", "repeated", "no_refit")
 BAR_WIDTH = 24
 
 
@@ -67,8 +67,9 @@ class Board:
         self.phase = _PHASES.get(notice.kind, self.phase)
         if notice.kind in _COUNTED:
             self.phase = f"{_COUNTED[notice.kind]}: {notice.values['done']:,} of {notice.values['total']:,}"
-        if notice.kind == "refitting":
-            self.phase = f"{_PHASES['refit']}: epoch {notice.values['epoch']:.2f} of {notice.values['epochs']:g}"
+        if notice.kind in _STRETCHES:
+            phase = _PHASES[_STRETCHES[notice.kind]]
+            self.phase = f"{phase}: epoch {notice.values['epoch']:.2f} of {notice.values['epochs']:g}"
         trial = notice.trial
         if trial is None:
             return
@@ -123,8 +124,8 @@ class Board:
 
 def plain_line(board: Board, notice: Notice) -> str:
     """Return a notice as a line for a log, or nothing for one that would only fill it."""
-    if notice.trial is not None and notice.kind in ("refit", "no_refit"):
-        return _refit_line(notice, notice.trial)
+    if notice.trial is not None and notice.kind in ("repeated", "refit", "no_refit"):
+        return _ending_line(notice, notice.trial)
     if notice.trial is not None:
         return _trial_line(board, notice, notice.trial)
     return data_line(notice) or _machine_line(notice)
@@ -170,13 +171,19 @@ def _machine_line(notice: Notice) -> str:
             )
         case "crowded":
             return f"Note: {values['workers']} workers share {values['cores']} cores; each gets a part of one."
+        case "race":
+            return f"{_PHASES['race']}: {', '.join(f'#{number}' for number in values['finalists'])} ..."
         case "preparing" | "measuring":
             return f"{_PHASES[notice.kind]} ..."
         case _:
             return ""
 
 
-def _refit_line(notice: Notice, trial: Trial) -> str:
+def _ending_line(notice: Notice, trial: Trial) -> str:
+    if notice.kind == "repeated":
+        accuracy = notice.values.get("val/accuracy")
+        came = notice.values["state"] if accuracy is None else f"val accuracy {100 * accuracy:.2f} %"
+        return f"{run_name(trial)} with seed +{notice.values['seed']}: {came}"
     if notice.kind == "refit":
         images, epochs = notice.values["images"], notice.values["epochs"]
         return f"{_PHASES['refit']}: {run_name(trial)}, {images:,} images, {epochs:g} epochs ..."
@@ -220,11 +227,13 @@ _PHASES = {
     "preparing": "Preparing the data",
     "measuring": "Measuring this machine",
     "search": "Searching",
+    "race": "Training the finalists with other seeds",
     "refit": "Training the winner on training and validation images together",
     "testing": "Scoring the winner on the test split",
 }
 
 
+_STRETCHES = {"racing": "race", "refitting": "refit"}  # notices on the way, and of what
 _COUNTED = {
     "decoding": "Decoding images",
     "features": "Showing the images to the frozen network",

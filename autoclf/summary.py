@@ -8,7 +8,7 @@ from dataclasses import asdict
 from autoclf.live import clock
 from autoclf.tables import console, drawn
 from search.finish import TestReading
-from search.leaderboard import leaderboard
+from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
 from search.run import Outcome
@@ -31,6 +31,9 @@ def print_summary(outcome: Outcome, request: Request) -> None:
     if outcome.trials:
         table = leaderboard(outcome.trials, request.space.objective.metric)
         screen.print(drawn(table[short_columns(request.space.objective.metric)].head(ROWS)))
+    if outcome.race is not None:
+        screen.print("\nThe finalists, each trained with several seeds; the mean decides:")
+        screen.print(drawn(finalists_table(outcome.race, request.space.objective.metric)))
     if outcome.winner is not None:
         screen.print(f"\n[bold]Best: trial {run_name(outcome.winner)}[/bold]")
         for path, value in changed_settings(outcome.winner.config).items():
@@ -50,9 +53,12 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "winner": winner.number if winner else None,
         "config": flat(winner.config) if winner else None,
         "metrics": winner.results[-1].metrics() if winner else None,
+        "race": asdict(outcome.race) if outcome.race else None,
         "diagnosis": [asdict(finding) | {"word": finding.word.value} for finding in outcome.diagnosis],
         "refit": asdict(outcome.refit) if outcome.refit else None,
         "test": asdict(outcome.test) if outcome.test else None,
+        "judged": num_judged(outcome),
+        "optimism": optimism(outcome),
         "seconds": outcome.seconds,
         "training_seconds": outcome.training_seconds,
         "workers": outcome.workers,
@@ -61,6 +67,18 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "not_written": outcome.num_not_written,
     }
     sys.stdout.write(json.dumps(record) + "\n")
+
+
+def num_judged(outcome: Outcome) -> int:
+    """Return how many configurations validation images were asked about: the best of many flatters itself."""
+    return sum(1 for trial in outcome.trials if trial.results)
+
+
+def optimism(outcome: Outcome) -> float | None:
+    """Return by how much the winner's validation accuracy is above that on the test split; None without the two."""
+    if outcome.test is None or outcome.winner is None:
+        return None
+    return outcome.winner.results[-1].val_accuracy - outcome.test.accuracy
 
 
 def changed_settings(config: JobConfig) -> Mapping[str, object]:
@@ -113,10 +131,24 @@ def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
         aim = request.space.objective.metric.removeprefix("val/")
         if aim not in ("accuracy", "loss") and aim in test.estimates:
             yield f"Test {AIMS[aim]}: {100 * test.estimates[aim][0]:.2f} %{_bounds(test, aim)}."
+        yield _optimism_line(outcome)
         if test.readings > 1:
             yield f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
     elif outcome.winner is not None and not request.reads_test:
         yield "The test split was not read; --test reads it at the end."
+
+
+def _optimism_line(outcome: Outcome) -> str:
+    """Return how far validation and test are apart, and how many were chosen from."""
+    assert outcome.winner is not None, "it was tested"
+    points = 100 * (optimism(outcome) or 0.0)
+    apart = (
+        f"{abs(points):.2f} points {'more' if points > 0 else 'less'} than" if abs(points) >= 0.005 else "the same as"
+    )
+    return (
+        f"Validation said {100 * outcome.winner.results[-1].val_accuracy:.2f} %, {apart} the test split; it has judged "
+        f"{num_judged(outcome)} configurations."
+    )
 
 
 def _bounds(test: TestReading, name: str) -> str:

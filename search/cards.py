@@ -5,17 +5,19 @@ import platform
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search.book import best_of
 from search.finish import TestReading
-from search.leaderboard import leaderboard, to_markdown
+from search.leaderboard import finalists_table, leaderboard, to_markdown
 from search.plan import Plan
+from search.race import Standing
 from search.request import Request
 from search.store import Store
 from search.tracking.base import DataCard, StudyCard
 from search.trials import State, Trial, score
+from search.winner import winner_of
 from trainer.data import DataSet
 from trainer.jobfiles import WEIGHTS
 
@@ -36,15 +38,16 @@ def data_card(source: str, data: DataSet) -> DataCard:
     )
 
 
-def study_card(
-    request: Request,
-    plan: Plan,
-    data: DataCard,
-    trials: Sequence[Trial],
-    *,
-    status: str,
-    test: TestReading | None = None,
-) -> StudyCard:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a search is, and what came of its end so far."""
+
+    status: str  # as MLflow has it
+    standing: Standing | None = None  # of the race of the finalists, after one
+    test: TestReading | None = None  # of the winner, at the end
+
+
+def study_card(request: Request, plan: Plan, data: DataCard, trials: Sequence[Trial], stage: Stage) -> StudyCard:
     """Return how the run of a study looks.
 
     Args:
@@ -52,38 +55,41 @@ def study_card(
         plan: Of this machine.
         data: Set.
         trials: So far.
-        status: As MLflow has it.
-        test: Reading of the winner, at the end.
+        stage: Of the search.
     """
     objective = request.space.objective.metric
-    winner = best_of(list(trials), objective)
+    winner = winner_of(trials, objective, stage.standing)
     counts = Counter(trial.state for trial in trials)
     metrics = {f"trials/{state.value}": float(counts[state]) for state in State}
     tags = {
         "autoclf.space": request.space.fingerprint,
         "autoclf.data": data.fingerprint,
-        "autoclf.state": status.lower(),
+        "autoclf.state": stage.status.lower(),
     } | _git_commit()
     if winner is not None:
         metrics[f"best/{objective}"] = winner.results[-1].metrics()[objective]
         tags["autoclf.winner"] = str(winner.number)
-    if test is not None:
-        metrics |= test.metrics()
-        tags["autoclf.tested"] = "refit" if test.is_refit else "trial"
+    texts = {
+        "space.yaml": request.space_text,
+        "versions.json": json.dumps(versions(), indent=1),
+        "plan.json": json.dumps(plan.record(), indent=1),
+        "leaderboard.md": to_markdown(leaderboard(trials, objective)),
+    }
+    if stage.standing is not None:
+        texts["finalists.md"] = to_markdown(finalists_table(stage.standing, objective))
+    if data.skipped:
+        texts["skipped.txt"] = "\n".join(data.skipped) + "\n"
+    if stage.test is not None:
+        metrics |= stage.test.metrics()
+        tags["autoclf.tested"] = "refit" if stage.test.is_refit else "trial"
     return StudyCard(
         name=request.study,
-        status=status,
+        status=stage.status,
         data=data,
         params={"space": request.space.name, "source": request.source, "seed": str(request.seed)},
         tags=tags,
         metrics=metrics,
-        texts={
-            "space.yaml": request.space_text,
-            "versions.json": json.dumps(versions(), indent=1),
-            "plan.json": json.dumps(plan.record(), indent=1),
-            "leaderboard.md": to_markdown(leaderboard(trials, objective)),
-        }
-        | ({"skipped.txt": "\n".join(data.skipped) + "\n"} if data.skipped else {}),
+        texts=texts,
     )
 
 
@@ -98,10 +104,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def best_weights(trials: Sequence[Trial], objective: str, store: Store, study: str) -> tuple[tuple[int, Path], ...]:
-    """Return the weight files of the best complete trials, with their numbers."""
+def best_weights(
+    trials: Sequence[Trial], winner: Trial | None, objective: str, store: Store, study: str
+) -> tuple[tuple[int, Path], ...]:
+    """Return the weight files of the winner and of the next best complete trials, with their numbers."""
     complete = [trial for trial in trials if trial.state is State.COMPLETE]
-    complete.sort(key=lambda trial: -score(trial.results[-1], objective))
+    complete.sort(key=lambda trial: (trial is not winner, -score(trial.results[-1], objective)))
     paths = ((trial.number, store.job(study, trial.number) / WEIGHTS) for trial in complete[:NUM_WEIGHTS_KEPT])
     return tuple((number, path) for number, path in paths if path.exists())
 

@@ -1,11 +1,13 @@
 """The trials of a study as a table, best first."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
 
-from search.trials import State, Trial, score
+from search.race import Standing
+from search.trials import OBJECTIVES, State, Trial, score
 from trainer.config import flat, model_name, variant_name
 from trainer.settings import Classical
 
@@ -27,6 +29,7 @@ COLUMNS = {
     "train_seconds": "train s",
     "reason": "reason",
 }
+SPREAD = "_spread"  # of a metric over seeds: the end of that column's name
 SHARES = ("val_accuracy", "val_top5_accuracy", "val_balanced_accuracy", "val_f1_macro")
 
 
@@ -45,6 +48,27 @@ def leaderboard(trials: Sequence[Trial], objective: str, *, diagnoses: Mapping[i
     return table if diagnoses is None else table.assign(diagnosis=table["trial"].map(diagnoses))
 
 
+def finalists_table(standing: Standing, objective: str) -> pd.DataFrame:
+    """Return one row a finalist of a race, the winner first: its mean over seeds, and how far they spread.
+
+    Args:
+        standing: At the end.
+        objective: Of the study; the mean is of it, the spread is the standard deviation of a sample.
+    """
+    name = objective.replace("/", "_")
+    rows = [
+        {
+            "trial": number,
+            name: OBJECTIVES[objective] * fmean(standing.scores[number]),
+            f"{name}{SPREAD}": stdev(standing.scores[number]) if len(standing.scores[number]) > 1 else None,
+            "seeds": len(standing.scores[number]),
+            "reason": standing.left.get(number, ""),
+        }
+        for number in (*standing.racing, *standing.left)
+    ]
+    return pd.DataFrame(rows, columns=["trial", name, f"{name}{SPREAD}", "seeds", "reason"])
+
+
 def to_markdown(table: pd.DataFrame) -> str:
     """Return a table as Markdown."""
     shown = formatted(table)
@@ -56,7 +80,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of texts as a person reads them, under readable headings."""
     shown = pd.DataFrame({name: table[name].map(_format(name)) for name in table.columns}, dtype=object)
-    return shown.rename(columns=COLUMNS)
+    return shown.rename(columns=lambda name: "spread" if name.endswith(SPREAD) else COLUMNS.get(name, name))
 
 
 def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, int]:
@@ -95,6 +119,7 @@ def _row(trial: Trial) -> dict[str, object]:
 
 def _format(name: str) -> Callable[[Any], str]:
     """Return how the values of a column are written."""
+    name = name.removesuffix(SPREAD)
     if name in SHARES:
         return lambda value: "" if pd.isna(value) else f"{100 * value:.2f} %"
     if name == "val_loss":

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from search.book import best_of
 from search.errors import StudyError
 from search.finish import TestReading, known_reading
+from search.race import Standing
 from search.refit import refit_directory, remembered_refit
 from search.request import Request
 from search.run import prepare_data
@@ -19,6 +19,7 @@ from search.store import Store
 from search.study import load_study
 from search.tracking.environment import set_switches
 from search.trials import State, Trial
+from search.winner import remembered_standing, winner_of
 from trainer.crashpoints import crash_point
 from trainer.data import DataSet, open_split
 from trainer.jobfiles import WEIGHTS
@@ -55,7 +56,7 @@ def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str
     """
     store = Store(request.store)
     study = load_study(open_storage(request.storage or store.study_url, read_only=True), request.study)
-    trial = _best_complete(store, request)
+    trial = _best_complete(store, request, remembered_standing(study))
     refitted = remembered_refit(study, trial.number)
     is_refit = refitted is not None and refitted.is_sound
     directory = refit_directory if is_refit else Store.job
@@ -113,10 +114,9 @@ class _Version:
         return tags
 
 
-def _best_complete(store: Store, request: Request) -> Trial:
-    complete = [trial for trial in store.trials(request.study) if trial.state is State.COMPLETE]
-    best = best_of(complete, request.space.objective.metric)
-    if best is None:
+def _best_complete(store: Store, request: Request, standing: Standing | None) -> Trial:
+    best = winner_of(store.trials(request.study), request.space.objective.metric, standing)
+    if best is None or best.state is not State.COMPLETE:
         raise StudyError(
             f"No trial of study {request.study!r} has been trained to the end, so there is nothing to promote. "
             f"Go on with `autoclf resume {request.study}`."

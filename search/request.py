@@ -30,6 +30,7 @@ class Request:
     cache: Path  # where decoded data sets lie
     sampler: str = DEFAULT_SAMPLER
     scheduler: str = DEFAULT_SCHEDULER
+    races: bool = False  # the best few over further seeds, at the end
     refits: bool = False  # the winner, at the end, on training and validation images
     reads_test: bool = True  # at the end, for the winner
     on_bad_image: Literal["fail", "skip"] | None = None  # None leaves it to the space

@@ -39,6 +39,7 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         cache=cache,
         sampler=known.get("autoclf.sampler", DEFAULT_SAMPLER),
         scheduler=known.get("autoclf.scheduler", DEFAULT_SCHEDULER),
+        races=known.get("autoclf.races", False),
         refits=known.get("autoclf.refits_winner", False),
         reads_test=known.get("autoclf.reads_test", True),
         on_bad_image=known.get("autoclf.on_bad_image"),

@@ -3,32 +3,35 @@
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
 from typing import Any
 
-from search.book import Book, best_of
-from search.cards import best_weights, data_card, study_card
+from search.book import Book
+from search.cards import Stage, best_weights, data_card, study_card
 from search.diagnosis import Finding, diagnosis_among
+from search.ending import Ending
 from search.engine import Engine
 from search.executors.local import LocalExecutor, load_server
-from search.finish import TestReading, read_test_split
+from search.finish import TestReading
 from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
-from search.refit import Bench, Refit, is_for, kept_free, known_refit, refit, refit_config, refit_epochs, seconds_of
+from search.race import Standing
+from search.refit import Refit
 from search.request import Request
 from search.storage import open_storage
-from search.store import Store, check_study_name, open_store
+from search.store import Store, check_study_name, open_store, read_logs
 from search.strategies import check_names, make_strategy
 from search.study import Study, claim, create_study
 from search.tracking.connect import warm_up
 from search.tracking.mirrors import check_tensorboard, open_mirrors
 from search.trials import State, Trial
+from search.winner import remembered_standing, winner_of
 from spaces import Value
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, absent_classes, prepare
@@ -46,6 +49,7 @@ class Outcome:
     is_finished: bool  # False after an interruption: it can be resumed
     trials: tuple[Trial, ...]
     winner: Trial | None
+    race: Standing | None  # of the finalists over further seeds, where the winner took part in one
     diagnosis: tuple[Finding, ...]  # of the winner
     refit: Refit | None  # of the winner, where it was asked for and there was time
     test: TestReading | None  # of the winner, once the search is finished
@@ -177,6 +181,7 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.tensorboard": None if request.tensorboard is None else str(request.tensorboard),
         "autoclf.sampler": request.sampler,
         "autoclf.scheduler": request.scheduler,
+        "autoclf.races": request.races,
         "autoclf.refits_winner": request.refits,
         "autoclf.reads_test": request.reads_test,
         "autoclf.on_bad_image": request.on_bad_image,
@@ -236,25 +241,31 @@ class _Search:
             build=partial(_job, request, self.data, self.plan),
         )
         book.recover()
-        spent_before = sum(trial.train_seconds for trial in book.trials)
-        mirrors.show_study(study_card(request, self.plan, card, book.trials, status="RUNNING"))
+        spent_before = self._trained(book)
+        mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="RUNNING")))
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
+        ending = self._ending(executor)
         try:
-            is_finished = self._engine(book, executor).run()
-            winner = best_of(book.trials, request.space.objective.metric)
-            refitted = self._refit(winner, executor) if is_finished and winner is not None else None
+            is_finished = self._engine(book, executor, ending).run()
+            if is_finished:
+                ending.race(book.trials)
+            standing = remembered_standing(self.study)
+            winner = winner_of(book.trials, request.space.objective.metric, standing)
+            is_finished = is_finished and not self.is_interrupted()
+            refitted = ending.refit(winner) if is_finished and winner is not None else None
         except BaseException:
             executor.close()
-            mirrors.show_study(study_card(request, self.plan, card, book.trials, status="KILLED"))
+            mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))
             mirrors.close(timeout_seconds=5)
             raise
         is_finished = is_finished and not self.is_interrupted()
-        test = self._read_test(winner, refitted, executor) if is_finished and winner is not None else None
+        test = ending.read_test(winner, refitted) if is_finished and winner is not None else None
         if is_finished:
             self._tidy_up(book, keep=winner)
         status = "FINISHED" if is_finished else "KILLED"
-        final = study_card(request, self.plan, card, book.trials, status=status, test=test)
-        files = best_weights(book.trials, request.space.objective.metric, self.store, request.study)
+        stage = Stage(status=status, standing=standing, test=test)
+        final = study_card(request, self.plan, card, book.trials, stage)
+        files = best_weights(book.trials, winner, request.space.objective.metric, self.store, request.study)
         mirrors.show_study(replace(final, files=files))
         mirrors.close(timeout_seconds=UPLOAD_SECONDS)
         return Outcome(
@@ -262,59 +273,25 @@ class _Search:
             is_finished=is_finished,
             trials=tuple(book.trials),
             winner=winner,
+            race=standing if standing and winner and winner.number in standing.scores else None,
             diagnosis=diagnosis_among(book.trials, winner, self.store, book.name) if winner else (),
             refit=refitted,
             test=test,
             seconds=time.monotonic() - self.began,
-            training_seconds=sum(trial.train_seconds for trial in book.trials) - spent_before,
+            training_seconds=self._trained(book) - spent_before,
             workers=self.plan.workers,
             tracking=mirrors.addresses(winner.number if winner else None),
             num_not_uploaded=mirrors.num_not_uploaded,
             num_not_written=mirrors.num_not_written,
         )
 
-    def _refit(self, winner: Trial, executor: LocalExecutor) -> Refit | None:
-        """Train the winner on both splits, where that was asked for and there is time for it."""
-        if not self.request.refits or not is_for(winner):
-            return None
-        known = known_refit(self.study, self.store, winner.number)
-        deadline = self._deadline()
-        needed = seconds_of(winner, self.data, epochs=refit_epochs(winner))
-        if known is None and deadline is not None and time.monotonic() + needed > deadline:
-            self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
-            return None
-        threads = min(num_cores(), self.plan.threads * self.plan.workers)
-        bench = Bench(study=self.study, store=self.store, data=self.data, executor=executor, threads=threads)
-
-        def should_stop() -> bool:
-            return self.is_interrupted() or (deadline is not None and time.monotonic() > deadline)
-
-        done = refit(bench, winner, self.watch, should_stop)
-        if done is None and not self.is_interrupted():
-            self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": None}))
-        return done
-
-    def _read_test(self, winner: Trial, refitted: Refit | None, executor: LocalExecutor) -> TestReading | None:
-        """Score the model that the search ends with on the test split."""
-        if not self.request.reads_test:
-            return None
-        self.watch(Notice(kind="testing", trial=winner))
-        config = None
-        if refitted is not None and refitted.is_sound:
-            config = refit_config(winner.config, num_train=self.data.num_train, threads=refitted.threads)
-        return read_test_split(self.study, self.store, winner, executor, self.data.root, refitted=config)
-
     def _deadline(self) -> float | None:
         timeout = self.request.timeout_seconds
         return None if timeout is None else self.began + timeout
 
-    def _kept_free(self, trials: Sequence[Trial]) -> float:
-        """Return the seconds that the search leaves to what follows it."""
-        limit = self.request.timeout_seconds
-        if limit is None or not self.request.refits:
-            return 0.0
-        space = self.request.space
-        return kept_free(trials, self.data, objective=space.objective.metric, epochs=space.budget.epochs, limit=limit)
+    def _trained(self, book: Book) -> float:
+        """Return the seconds of training steps of trials and of finalists' repeats so far."""
+        return sum(t.train_seconds for t in (*book.trials, *read_logs(self.store.race(book.name))))
 
     def _tidy_up(self, book: Book, *, keep: Trial | None) -> None:
         """Delete what killed workers left, and checkpoints that nobody needs; a pruned winner keeps its own."""
@@ -324,7 +301,20 @@ class _Search:
             if trial.state is State.PRUNED and trial is not keep:
                 remove_state(directory)
 
-    def _engine(self, book: Book, executor: LocalExecutor) -> Engine:
+    def _ending(self, executor: LocalExecutor) -> Ending:
+        return Ending(
+            request=self.request,
+            store=self.store,
+            study=self.study,
+            data=self.data,
+            plan=self.plan,
+            executor=executor,
+            watch=self.watch,
+            is_interrupted=self.is_interrupted,
+            deadline=self._deadline(),
+        )
+
+    def _engine(self, book: Book, executor: LocalExecutor, ending: Ending) -> Engine:
         request = self.request
         strategy = make_strategy(request.space, seed=request.seed, sampler=request.sampler, scheduler=request.scheduler)
         return Engine(
@@ -335,7 +325,7 @@ class _Search:
             data_root=self.data.root,
             max_trials=request.max_trials,
             deadline=self._deadline(),
-            kept_free=self._kept_free,
+            kept_free=ending.kept_free,
             is_interrupted=self.is_interrupted,
             watch=self.watch,
         )

@@ -1,7 +1,6 @@
 """Where things lie in a store directory, and what a study may be called."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -47,15 +46,19 @@ class Store:
         """File of one trial's event log."""
         return self.job(study, number) / FILE
 
+    def race(self, study: str) -> Path:
+        """Directory of the finalists' repeats, each in one of its own."""
+        return self.study(study) / "race"
+
     def trials(self, study: str) -> list[Trial]:
         """Read all trials of a study out of their logs, by number."""
-        return sorted(self._read_trials(study), key=lambda trial: trial.number)
+        return read_logs(self.study(study))
 
-    def _read_trials(self, study: str) -> Iterator[Trial]:
-        for path in self.study(study).glob(f"[0-9]*/{FILE}"):
-            trial = fold(read(path))
-            if trial is not None:
-                yield trial
+
+def read_logs(root: Path) -> list[Trial]:
+    """Read the trials of which there are logs in numbered directories, by number."""
+    found = (fold(read(path)) for path in root.glob(f"[0-9]*/{FILE}"))
+    return sorted((trial for trial in found if trial is not None), key=lambda trial: trial.number)
 
 
 def sqlite_url(path: Path) -> str:

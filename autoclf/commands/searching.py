@@ -60,6 +60,9 @@ def search(
     sampler: Sampler = "tpe",
     scheduler: Scheduler = "promotion",
     device: Device = "auto",
+    race: Annotated[
+        bool, typer.Option(help="Train the best few with other seeds at the end; the mean decides.")
+    ] = True,
     refit: Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
     data_dir: DataDir = Path("data"),
@@ -91,6 +94,7 @@ def search(
         seed=seed,
         data_dir=data_dir,
         cache=user_cache(),
+        races=race,
         refits=refit,
         on_bad_image=on_bad_image,
         tensorboard=tensorboard,

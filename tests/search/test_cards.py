@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from search_samples import METRIC, NAME, new_trial, trial_at
 
-from search.cards import NUM_WEIGHTS_KEPT, best_weights, data_card, study_card, versions
+from search.cards import NUM_WEIGHTS_KEPT, Stage, best_weights, data_card, study_card, versions
 from search.finish import TestReading
 from search.plan import Plan
 from search.request import Request
@@ -45,7 +45,7 @@ READING = TestReading(trial=1, accuracy=0.68, loss=1.1, top5_accuracy=0.9, num_i
 
 
 def _card(request: Request, trials: list[Trial], test: TestReading | None = None) -> StudyCard:
-    return study_card(request, PLAN, DATA, trials, status="RUNNING", test=test)
+    return study_card(request, PLAN, DATA, trials, Stage(status="RUNNING", test=test))
 
 
 def test_a_card_counts_trials_by_state(asked: Request) -> None:
@@ -139,7 +139,7 @@ def test_the_weights_of_the_best_complete_trials_are_found(store: Store) -> None
         store.job(NAME, number).mkdir(parents=True)
         (store.job(NAME, number) / WEIGHTS).touch()
 
-    found = best_weights(trials, METRIC, store, NAME)
+    found = best_weights(trials, None, METRIC, store, NAME)
 
     assert [number for number, _ in found] == [5, 4]
     assert all(path.exists() and path.parent.name == str(number) for number, path in found)

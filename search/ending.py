@@ -1,0 +1,164 @@
+"""What follows when no more trials are trained: the race of the finalists, the refit of the winner, the test split."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from search.answers import Answers, load_answers
+from search.book import best_of
+from search.engine import Engine
+from search.executors import Executor
+from search.finish import TestReading, read_test_split
+from search.notices import Notice, Watch
+from search.plan import Plan, num_cores
+from search.race import MOST_OF_TRAINING, MOST_ROUNDS, Race, Standing, affordable, finalists
+from search.refit import Bench, Refit, is_for, known_refit, refit, refit_config, refit_epochs, seconds_of
+from search.refit import kept_free as kept_for_refit
+from search.repeats import Repeats, finalist_of, seed_of
+from search.request import Request
+from search.store import Store
+from search.study import Study
+from search.trials import Trial
+from search.winner import remember_standing
+from trainer.data import DataSet
+from trainer.jobfiles import PREDICTIONS, remove_leftovers, remove_state
+
+MOST_OF_LIMIT = 0.15  # of a time limit that is kept free for a race; where one round needs more, there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The end of one search."""
+
+    request: Request
+    store: Store
+    study: Study
+    data: DataSet
+    plan: Plan
+    executor: Executor
+    watch: Watch
+    is_interrupted: Callable[[], bool]
+    deadline: float | None  # as `time.monotonic` gives it
+
+    def kept_free(self, trials: Sequence[Trial]) -> float:
+        """Return the seconds of a time limit that the search leaves to what follows it."""
+        return self._kept_for_race(trials) + self._kept_for_refit(trials)
+
+    def race(self, trials: Sequence[Trial]) -> Standing | None:
+        """Train the finalists with other seeds, where there are several and it is worth it.
+
+        Args:
+            trials: Of the search, by number.
+
+        Returns:
+            None if there was no race, or it was interrupted: then it can go on.
+        """
+        objective = self.request.space.objective.metric
+        allowed = MOST_OF_TRAINING * sum(trial.train_seconds for trial in trials)
+        found = affordable(finalists(trials, objective, self._answers), allowed) if self.request.races else ()
+        if len(found) < 2:
+            return None
+        space = self.request.space
+        repeats = Repeats(study=self.study.name, space=space, store=self.store, searched=trials)
+        repeats.recover()
+        race = Race(
+            finalists=found,
+            epochs=space.budget.epochs,
+            objective=objective,
+            seconds=allowed,
+            workers=self.plan.workers,
+            answers_of=self._answers,
+            answers_of_repeat=lambda repeat: load_answers(repeats.directory(repeat.number) / PREDICTIONS),
+        )
+        engine = Engine(
+            book=repeats,
+            sampler=race,
+            scheduler=race,
+            executor=self.executor,
+            data_root=self.data.root,
+            max_trials=len(repeats.trials) + len(found) * MOST_ROUNDS,
+            deadline=self.deadline,
+            kept_free=lambda _: self._kept_for_refit(trials),
+            is_interrupted=self.is_interrupted,
+            watch=self._tell_of_race(trials),
+        )
+        self.watch(Notice(kind="race", values={"finalists": [trial.number for trial in found]}))
+        if not engine.run():
+            return None
+        for repeat in repeats.trials:
+            remove_leftovers(repeats.directory(repeat.number))
+            remove_state(repeats.directory(repeat.number))
+        standing = race.standing(repeats.trials)
+        remember_standing(self.study, standing)
+        return standing
+
+    def refit(self, winner: Trial) -> Refit | None:
+        """Train the winner on both splits, where that was asked for and there is time for it."""
+        if not self.request.refits or not is_for(winner):
+            return None
+        known = known_refit(self.study, self.store, winner.number)
+        needed = seconds_of(winner, self.data, epochs=refit_epochs(winner))
+        if known is None and self.deadline is not None and time.monotonic() + needed > self.deadline:
+            self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
+            return None
+        threads = min(num_cores(), self.plan.threads * self.plan.workers)
+        bench = Bench(study=self.study, store=self.store, data=self.data, executor=self.executor, threads=threads)
+
+        def should_stop() -> bool:
+            return self.is_interrupted() or (self.deadline is not None and time.monotonic() > self.deadline)
+
+        done = refit(bench, winner, self.watch, should_stop)
+        if done is None and not self.is_interrupted():
+            self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": None}))
+        return done
+
+    def read_test(self, winner: Trial, refitted: Refit | None) -> TestReading | None:
+        """Score the model that the search ends with on the test split."""
+        if not self.request.reads_test:
+            return None
+        self.watch(Notice(kind="testing", trial=winner))
+        config = None
+        if refitted is not None and refitted.is_sound:
+            config = refit_config(winner.config, num_train=self.data.num_train, threads=refitted.threads)
+        return read_test_split(self.study, self.store, winner, self.executor, self.data.root, refitted=config)
+
+    def _kept_for_race(self, trials: Sequence[Trial]) -> float:
+        """Return the seconds for up to four repeats of the best trial; none where two would be too dear."""
+        limit = self.request.timeout_seconds
+        best = best_of(list(trials), self.request.space.objective.metric)
+        if limit is None or best is None or not self.request.races:
+            return 0.0
+        one = best.train_seconds / best.results[-1].epoch * self.request.space.budget.epochs
+        most = MOST_OF_LIMIT * limit
+        rounds = 2 * one / min(2, self.plan.workers)
+        return min(2 * rounds, most) if rounds <= most else 0.0
+
+    def _kept_for_refit(self, trials: Sequence[Trial]) -> float:
+        limit = self.request.timeout_seconds
+        if limit is None or not self.request.refits:
+            return 0.0
+        space = self.request.space
+        return kept_for_refit(
+            trials, self.data, objective=space.objective.metric, epochs=space.budget.epochs, limit=limit
+        )
+
+    def _answers(self, trial: Trial) -> Answers | None:
+        return load_answers(self.store.job(self.study.name, trial.number) / PREDICTIONS)
+
+    def _tell_of_race(self, trials: Sequence[Trial]) -> Watch:
+        """Return what turns notices of repeats into such of their finalists."""
+
+        def tell(notice: Notice) -> None:
+            repeat = notice.trial
+            if repeat is None or notice.kind not in ("progress", "complete", "failed"):
+                return
+            if notice.kind == "progress":
+                kind = "racing"
+                values = {"epoch": notice.values["epoch"], "epochs": self.request.space.budget.epochs}
+            else:
+                kind = "repeated"
+                values = {"state": repeat.state.value} | (repeat.results[-1].metrics() if repeat.results else {})
+            finalist = trials[finalist_of(repeat)]
+            self.watch(Notice(kind=kind, trial=finalist, values={"seed": seed_of(repeat)} | values))
+
+        return tell
