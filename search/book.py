@@ -136,11 +136,11 @@ class Book:
 def best_of(items: list[Trial], objective: str) -> Trial | None:
     """Return the best complete trial; if none is, the best of those that went farthest; None if none has a result.
 
-    Of two equal ones the earlier wins.
+    Of equal scores the smaller loss wins, and then the earlier trial.
     """
     assert objective in OBJECTIVES
     sound = [t for t in items if t.results and t.state is not State.FAILED]
     complete = [t for t in sound if t.state is State.COMPLETE]
     farthest = max((t.results[-1].epoch for t in sound), default=0.0)
     pool = complete or [t for t in sound if t.results[-1].epoch == farthest]
-    return max(pool, key=lambda t: (trials.score(t.results[-1], objective), -t.number), default=None)
+    return max(pool, key=lambda t: (trials.merit(t.results[-1], objective), -t.number), default=None)

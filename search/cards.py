@@ -16,7 +16,7 @@ from search.race import Standing
 from search.request import Request
 from search.store import Store
 from search.tracking.base import DataCard, StudyCard
-from search.trials import State, Trial, score
+from search.trials import State, Trial, merit
 from search.winner import winner_of
 from trainer.data import DataSet
 from trainer.jobfiles import WEIGHTS
@@ -109,7 +109,7 @@ def best_weights(
 ) -> tuple[tuple[int, Path], ...]:
     """Return the weight files of the winner and of the next best complete trials, with their numbers."""
     complete = [trial for trial in trials if trial.state is State.COMPLETE]
-    complete.sort(key=lambda trial: (trial is not winner, -score(trial.results[-1], objective)))
+    complete.sort(key=lambda trial: (trial is winner, merit(trial.results[-1], objective), -trial.number), reverse=True)
     paths = ((trial.number, store.job(study, trial.number) / WEIGHTS) for trial in complete[:NUM_WEIGHTS_KEPT])
     return tuple((number, path) for number, path in paths if path.exists())
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from search.race import Standing
-from search.trials import OBJECTIVES, State, Trial, score
+from search.trials import OBJECTIVES, State, Trial, merit
 from trainer.config import flat, model_name, variant_name
 from trainer.settings import Classical
 
@@ -83,14 +83,16 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns=lambda name: "spread" if name.endswith(SPREAD) else COLUMNS.get(name, name))
 
 
-def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, int]:
+def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, float, int]:
     """Sort key: complete before failed, deep before shallow, good before bad, early before late."""
     last = trial.results[-1] if trial.results else None
+    value, sureness = merit(last, objective) if last else (0.0, 0.0)
     return (
         trial.state is not State.COMPLETE,
         trial.state is State.FAILED,
         -last.epoch if last else 0.0,
-        -score(last, objective) if last else 0.0,
+        -value,
+        -sureness,
         trial.number,
     )
 

@@ -17,7 +17,7 @@ from search.answers import Answers
 from search.repeats import FINALIST, SEED, finalist_of, seed_of
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
 from search.significance import is_worse
-from search.trials import State, Trial, score
+from search.trials import State, Trial, merit, score
 from spaces import Value
 
 MOST_FINALISTS = 4
@@ -51,7 +51,7 @@ class Standing:
 def finalists(trials: Sequence[Trial], objective: str, answers_of: AnswersOf) -> tuple[Trial, ...]:
     """Return the complete trials that may be the best of all, best first: those not worse beyond the images' luck."""
     complete = [trial for trial in trials if trial.state is State.COMPLETE and trial.results]
-    complete.sort(key=lambda trial: (-score(trial.results[-1], objective), trial.number))
+    complete.sort(key=lambda trial: (merit(trial.results[-1], objective), -trial.number), reverse=True)
     answers = {trial.number: answers_of(trial) for trial in complete[:MOST_FINALISTS]}
     best = answers[complete[0].number] if complete else None
     if best is None:

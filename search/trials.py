@@ -141,14 +141,27 @@ def score(result: EpochResult, objective: str) -> float:
     return OBJECTIVES[objective] * result.metrics()[objective]
 
 
-def readings(trial: Trial, objective: str) -> dict[float, float]:
-    """Return the score at each rung that the trial has reached."""
+def merit(result: EpochResult, objective: str) -> tuple[float, float]:
+    """Return what results are ranked by, larger is better: the score, and of equal scores the smaller loss.
+
+    Accuracies of few validation images are often equal, where the loss still tells a sure answer from a lucky one.
+    """
+    return score(result, objective), -result.val_loss
+
+
+def rung_results(trial: Trial) -> dict[float, EpochResult]:
+    """Return the result at each rung that the trial has reached."""
     found = {}
     for rung in trial.reached:
         known = [result for result in trial.results if result.epoch <= rung]
         if known:  # two rungs within one step of training share its result
-            found[rung] = score(known[-1], objective)
+            found[rung] = known[-1]
     return found
+
+
+def readings(trial: Trial, objective: str) -> dict[float, float]:
+    """Return the score at each rung that the trial has reached."""
+    return {rung: score(result, objective) for rung, result in rung_results(trial).items()}
 
 
 def _begin(record: Record) -> Trial:

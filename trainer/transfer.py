@@ -64,6 +64,24 @@ def head_of(model: nn.Module) -> str | None:
     return layers.pop() if len(layers) == 1 else None
 
 
+def begin_at_zero(model: nn.Module, names: Iterable[str]) -> None:
+    """Set linear layers that are new to a network with learnt weights to zero.
+
+    With fewer images than features, most directions of a head are never trained. Random weights would stay there, and
+    add noise to whatever is recognised.
+
+    Source: Dosovitskiy et al., 2021, arXiv:2010.11929, Sec. 3.2, who begin at zero, too.
+
+    Args:
+        model: Is changed.
+        names: Of parameters. Those of other layers stay: behind a ReLU, zero would never learn.
+    """
+    for name in names:
+        layer, _, _ = name.rpartition(".")
+        if isinstance(model.get_submodule(layer), nn.Linear):
+            nn.init.zeros_(model.get_parameter(name))
+
+
 def freeze(model: nn.Module, shares: Shares) -> None:
     """Switch training off where nothing is trained; the model is left in training mode elsewhere."""
     for name, parameter in model.named_parameters():

@@ -13,7 +13,7 @@ from statistics import median
 
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
 from search.schedulers.closing import close, fits, may_start, owed
-from search.trials import State, Trial, readings
+from search.trials import State, Trial, merit, readings, rung_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,9 @@ class Promotion:
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:
         """Resume the best promotable trial of the highest rung that has one."""
         for rung, following in reversed(list(pairwise(self.rungs))):
-            scores = scores_at(rung, situation.trials, self.objective)
-            num_best = max(len(scores) // self.eta, at_least if scores else 0)
-            for number in sorted(scores, key=lambda n: (-scores[n], n))[:num_best]:
+            merits = merits_at(rung, situation.trials, self.objective)
+            num_best = max(len(merits) // self.eta, at_least if merits else 0)
+            for number in sorted(merits, key=lambda n: (merits[n], -n), reverse=True)[:num_best]:
                 trial = situation.trials[number]
                 if _waits_at(rung, trial) and fits(trial.seconds_until(following), situation):
                     return Resume(number, following)
@@ -61,11 +61,16 @@ class Promotion:
 
 def scores_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, float]:
     """Return the score of each trial that reached a rung and has not failed since, by number."""
+    return {number: value for number, (value, _) in merits_at(rung, trials, objective).items()}
+
+
+def merits_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, tuple[float, float]]:
+    """Return what ranks each trial that reached a rung and has not failed since, by number."""
     found = {}
     for trial in trials:
-        known = readings(trial, objective)
+        known = rung_results(trial)
         if trial.state is not State.FAILED and rung in known:
-            found[trial.number] = known[rung]
+            found[trial.number] = merit(known[rung], objective)
     return found
 
 

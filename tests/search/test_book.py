@@ -377,6 +377,15 @@ def test_of_two_equal_trials_the_earlier_is_the_best() -> None:
     assert best_of(items, METRIC) == items[0]
 
 
+def test_of_equal_scores_the_smaller_loss_is_the_best() -> None:
+    items = [
+        after(new_trial(number), ordered(1.0), result(1.0, 0.5, loss=loss), reached(1.0))
+        for number, loss in enumerate((0.5, 0.4, 0.6))
+    ]
+
+    assert best_of(items, METRIC) == items[1]
+
+
 @pytest.mark.parametrize(
     "items", [[], [new_trial(0)], [trial_at(0, {1.0: 0.9}, ended=State.FAILED)]], ids=["none", "new", "failed"]
 )

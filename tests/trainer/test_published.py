@@ -77,6 +77,35 @@ def test_weights_of_a_file_are_all_but_the_head(kind: type[Timm | TorchVision], 
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
 
 
+@pytest.mark.parametrize(("kind", "name"), [(Timm, "test_resnet"), (Timm, "test_vit"), (TorchVision, "resnet18")])
+def test_a_new_head_on_learnt_weights_begins_at_zero(kind: type[Timm | TorchVision], name: str, tmp_path: Path) -> None:
+    weights = saved(built(kind(name=name), seed=7, num_classes=1000), tmp_path / "a.pth")
+
+    model = built(kind(name=name, weights=weights), num_classes=5)
+    images = torch.randn(2, 3, 32, 32)
+
+    assert torch.equal(model.eval()(images), torch.zeros(2, 5))
+    assert built(kind(name=name)).eval()(images).abs().max() > 0, "a network from scratch begins as it is drawn"
+
+
+def test_a_head_for_as_many_classes_is_loaded(tmp_path: Path) -> None:
+    for kind, name in ((Timm, "test_resnet"), (TorchVision, "resnet18")):
+        donor = built(kind(name=name), seed=7, num_classes=1000)
+
+        model = built(kind(name=name, weights=saved(donor, tmp_path / f"{name}.pth")), num_classes=1000)
+
+        assert all(_equal(tensor, donor.state_dict()[n]) for n, tensor in model.state_dict().items())
+
+
+def test_a_head_behind_which_zero_would_be_dead_is_drawn(tmp_path: Path) -> None:
+    """SqueezeNet cuts its logits off below zero: from zero nothing would ever be learnt."""
+    weights = saved(built(TorchVision(name="squeezenet1_1"), seed=7, num_classes=1000), tmp_path / "a.pth")
+
+    model = built(TorchVision(name="squeezenet1_1", weights=weights), num_classes=5)
+
+    assert model.get_submodule("classifier.1").weight.abs().max() > 0
+
+
 def _equal(left: torch.Tensor, right: torch.Tensor) -> bool:
     return left.shape == right.shape and torch.equal(left, right)
 

@@ -15,6 +15,7 @@ from trainer.data.store import Moments
 from trainer.errors import ConfigError, did_you_mean, is_out_of_memory
 from trainer.libraries import import_timm, import_torchvision
 from trainer.settings import Model, Timm, TorchVision, is_pretrained
+from trainer.transfer import begin_at_zero, row_of
 
 FILE = "file:"
 WITH_SIDE_HEADS = ("googlenet", "inception_v3")  # of torchvision; their second heads are left out
@@ -80,6 +81,8 @@ def _build_timm(settings: Timm, *, image_size: int, channels: int, num_classes: 
         if is_out_of_memory(error):
             raise
         raise _no_weights(settings, error) from error
+    if loads and config.num_classes != num_classes:
+        begin_at_zero(model, row_of(model)[-1])
     if unloaded is not None:
         _check_loaded(model, unloaded, settings, head=config.classifier)
     return model
@@ -189,6 +192,7 @@ def _load_all_but_head(model: nn.Module, weights: dict[str, Tensor], settings: T
             f"{len(missing)} of {len(own)} tensors are missing or have another shape, such as {missing[0]}."
         )
     model.load_state_dict(fitting, strict=False)
+    begin_at_zero(model, missing)
 
 
 def _weights_file(written: str) -> Path:
