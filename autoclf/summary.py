@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from autoclf.live import clock
+from autoclf.lines import clock
 from autoclf.tables import console, drawn
 from search.finish import TestReading
 from search.leaderboard import finalists_table, leaderboard

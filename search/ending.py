@@ -53,36 +53,45 @@ class Ending:
         Returns:
             None if there was no race, or it was interrupted: then it can go on.
         """
+        if not self.request.races:
+            return None
         objective = self.request.space.objective.metric
         allowed = MOST_OF_TRAINING * sum(trial.train_seconds for trial in trials)
-        found = affordable(finalists(trials, objective, self._answers), allowed) if self.request.races else ()
+        found = finalists(trials, objective, self._answers)
         if len(found) < 2:
             return None
-        space = self.request.space
-        repeats = Repeats(study=self.study.name, space=space, store=self.store, searched=trials)
+        repeats = Repeats(study=self.study.name, space=self.request.space, store=self.store, searched=trials)
         repeats.recover()
         race = Race(
-            finalists=found,
-            epochs=space.budget.epochs,
+            finalists=affordable(found, allowed),
+            epochs=self.request.space.budget.epochs,
             objective=objective,
             seconds=allowed,
             workers=self.plan.workers,
             answers_of=self._answers,
             answers_of_repeat=lambda repeat: load_answers(repeats.directory(repeat.number) / PREDICTIONS),
         )
+        left = None if self.deadline is None else self.deadline - time.monotonic() - self._kept_for_refit(trials)
+        if not race.may_begin(repeats.trials, left):
+            self.watch(Notice(kind="no_race", values={"finalists": [trial.number for trial in found]}))
+            return None
+        return self._run(race, repeats, trials)
+
+    def _run(self, race: Race, repeats: Repeats, trials: Sequence[Trial]) -> Standing | None:
+        """Train what the race asks for; return how it ended, or None if it was interrupted."""
         engine = Engine(
             book=repeats,
             sampler=race,
             scheduler=race,
             executor=self.executor,
             data_root=self.data.root,
-            max_trials=len(repeats.trials) + len(found) * MOST_ROUNDS,
+            max_trials=len(repeats.trials) + len(race.finalists) * MOST_ROUNDS,
             deadline=self.deadline,
             kept_free=lambda _: self._kept_for_refit(trials),
             is_interrupted=self.is_interrupted,
             watch=self._tell_of_race(trials),
         )
-        self.watch(Notice(kind="race", values={"finalists": [trial.number for trial in found]}))
+        self.watch(Notice(kind="race", values={"finalists": [trial.number for trial in race.finalists]}))
         if not engine.run():
             return None
         for repeat in repeats.trials:

@@ -37,6 +37,11 @@ class Standing:
     left: Mapping[int, str]  # finalists that are out, and why
 
     @property
+    def num_rounds(self) -> int:
+        """Return how many further seeds somebody was trained with."""
+        return max(map(len, self.scores.values()), default=1) - 1
+
+    @property
     def racing(self) -> list[int]:
         """Return who is still in it, the best mean first; of equal ones who was better in the search."""
         order = [number for number in self.scores if number not in self.left]
@@ -82,6 +87,10 @@ class Race:
     answers_of: AnswersOf  # of a finalist
     answers_of_repeat: AnswersOf
     _worse: dict[int, frozenset[int]] = field(default_factory=dict)  # by round: who left after it
+
+    def may_begin(self, repeats: Sequence[Trial], seconds_left: float | None) -> bool:
+        """Say whether there is a round that can be paid for, or one that has been."""
+        return self._next(repeats, seconds_left) is not None or bool(self.standing(repeats).num_rounds)
 
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
@@ -144,24 +153,29 @@ class Race:
         return self._worse[seed]
 
     def _next(self, repeats: Sequence[Trial], seconds_left: float | None) -> tuple[int, int] | None:
-        """Return the finalist and the seed of the next repeat, if there is enough left for the round that it is of."""
+        """Return the finalist and the seed of the next repeat, if there is one and it can be paid for."""
         begun = {_key(repeat): repeat for repeat in repeats if repeat.state is not State.PRUNED}
         racing = self.standing(repeats).racing
         if len(racing) < 2:
             return None
-        cost = {trial.number: trial.train_seconds for trial in self.finalists}
         for seed in range(1, MOST_ROUNDS + 1):
             missing = [number for number in racing if (number, seed) not in begun]
             if not missing:
                 continue
-            spent = sum(max(repeat.train_seconds, cost.get(n, 0.0)) for (n, _), repeat in begun.items() if n in cost)
-            needed = sum(cost[number] for number in missing)
-            if spent + needed > self.seconds:
-                return None
-            if seconds_left is not None and needed / min(self.workers, len(missing)) > seconds_left:
-                return None
-            return missing[0], seed
+            is_paid = len(missing) < len(racing) or self._can_pay(missing, begun)  # a round that has begun is
+            return (missing[0], seed) if is_paid and self._is_in_time(missing, seconds_left) else None
         return None
+
+    def _can_pay(self, numbers: Sequence[int], begun: Mapping[tuple[int, int], Trial]) -> bool:
+        """Say whether the share of training pays for another round, beside what has begun."""
+        cost = {trial.number: trial.train_seconds for trial in self.finalists}
+        spent = sum(max(repeat.train_seconds, cost[n]) for (n, _), repeat in begun.items() if n in cost)
+        return spent + sum(cost[number] for number in numbers) <= self.seconds
+
+    def _is_in_time(self, numbers: Sequence[int], seconds_left: float | None) -> bool:
+        """Say whether what is missing of a round may end before the time does."""
+        needed = sum(trial.train_seconds for trial in self.finalists if trial.number in numbers)
+        return seconds_left is None or needed <= seconds_left * min(self.workers, len(numbers))
 
 
 def _key(repeat: Trial) -> tuple[int, int]:

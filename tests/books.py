@@ -7,12 +7,13 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
-from search.book import best_of, step_of
+from search.book import step_of
 from search.diagnosis import diagnosis_of, in_words
 from search.storage import open_storage
 from search.store import Store
 from search.study import load_study
 from search.trials import State, Trial
+from search.winner import remembered_standing, winner_of
 from trainer.config import flat
 
 FINISHED = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
@@ -27,7 +28,7 @@ def assert_books_agree(root: Path, study: str, *, num_trials: int, tracking_uri:
     assert all(trial.state.is_over for trial in trials), "every trial has ended"
     _assert_logs_are_sound(trials)
     _assert_study_agrees(store, study, trials)
-    _assert_tracking_agrees(tracking_uri or store.tracking_uri, study, trials)
+    _assert_tracking_agrees(tracking_uri or store.tracking_uri, store, study, trials)
     _assert_diagnoses_are_told(tracking_uri or store.tracking_uri, store, study, trials)
     _assert_nothing_is_left_behind(store, study, trials)
     return trials
@@ -51,7 +52,12 @@ def _assert_study_agrees(store: Store, study: str, trials: list[Trial]) -> None:
             assert found.value == trial.results[-1].val_accuracy
 
 
-def _assert_tracking_agrees(tracking_uri: str, study: str, trials: list[Trial]) -> None:
+def _winner(store: Store, study: str, trials: list[Trial]) -> Trial | None:
+    standing = remembered_standing(load_study(open_storage(store.study_url), study))
+    return winner_of(trials, "val/accuracy", standing)
+
+
+def _assert_tracking_agrees(tracking_uri: str, store: Store, study: str, trials: list[Trial]) -> None:
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
@@ -63,7 +69,7 @@ def _assert_tracking_agrees(tracking_uri: str, study: str, trials: list[Trial]) 
         _assert_run_shows(client, by_number[trial.number], trial)
     (parent,) = (run for run in runs if run.data.tags["autoclf.kind"] == "study")
     assert parent.info.status == "FINISHED"
-    best = best_of(trials, "val/accuracy")
+    best = _winner(store, study, trials)
     assert parent.data.tags.get("autoclf.winner") == (str(best.number) if best else None)
     if best is not None:
         assert parent.data.metrics["best/val/accuracy"] == best.results[-1].val_accuracy
@@ -90,7 +96,7 @@ def _assert_diagnoses_are_told(tracking_uri: str, store: Store, study: str, tria
 
 
 def _assert_nothing_is_left_behind(store: Store, study: str, trials: list[Trial]) -> None:
-    best = best_of(trials, "val/accuracy")
+    best = _winner(store, study, trials)
     for trial in trials:
         names = {path.name for path in store.job(study, trial.number).iterdir()}
         assert not [name for name in names if name.startswith(".") or "incoming" in name], names

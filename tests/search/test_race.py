@@ -193,6 +193,18 @@ def test_no_round_begins_that_the_share_of_training_does_not_pay() -> None:
     assert [seed_of(r) for r in repeats] == [1, 1, 2, 2]
 
 
+def test_it_begins_where_a_round_can_be_paid_or_has_been() -> None:
+    each = FIRST.train_seconds
+    done = [repeat(n, of=n, seed=1, accuracy=0.9) for n in (0, 1)]
+    poor = race([FIRST, SECOND], seconds=1.9 * each)
+
+    assert race([FIRST, SECOND], seconds=2 * each).may_begin([], None)
+    assert not poor.may_begin([], None)
+    assert poor.may_begin(done, None)
+    assert not race([FIRST, SECOND]).may_begin([], 0.9 * each)
+    assert not race([FIRST]).may_begin([], None)
+
+
 def test_no_round_begins_that_the_clock_would_cut_off() -> None:
     each = FIRST.train_seconds
     found = race([FIRST, SECOND], workers=1)
@@ -201,6 +213,16 @@ def test_no_round_begins_that_the_clock_would_cut_off() -> None:
     assert found.decide(situation([], left=1.9 * each)) == Finish()
     assert found.decide(situation([], left=0.0)) == Finish()
     assert race([FIRST, SECOND]).decide(situation([], left=1.1 * each)) == Start(EPOCHS), "two workers halve it"
+
+
+def test_a_round_that_has_begun_is_ended_whatever_it_costs() -> None:
+    """A seed of which only some finalists have a score would be worth nothing."""
+    each = FIRST.train_seconds
+    slow = trial_at(0, {EPOCHS: 0.9}, ended=State.COMPLETE, seconds=3 * each, params={FINALIST: 0, SEED: 1})
+
+    found = race([FIRST, SECOND], seconds=2 * each)
+
+    assert found.draw([slow]) == {FINALIST: 1, SEED: 1}
 
 
 def test_it_waits_for_a_slot_and_for_what_runs() -> None:

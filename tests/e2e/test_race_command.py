@@ -1,0 +1,105 @@
+"""The race of the finalists through the real command."""
+
+import json
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from search.repeats import finalist_of, seed_of
+from search.store import Store, read_logs
+from search.trials import State
+from tests.books import assert_books_agree
+from tests.command import SPACE, Desk, make_desk
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# Many short trials that are much alike: a quarter of their training pays for some repeats, and nobody is clearly worse.
+RACY = (
+    SPACE.replace("rungs: [1, 2, 4]", "rungs: [1]")
+    .replace("{choice: [4, 8]}", "4")
+    .replace("[0.01, 0.3]", "[0.1, 0.2]")
+)
+SEARCH = ("search", "--space", "tiny.yaml", "--set", "optimizer=sgd", "--trials", "16", "--workers", "1", "--json")
+
+
+def outcome_of(lines: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lines.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory, template: Path) -> tuple[Desk, str]:
+    """A desk on which a search with a race has run, and what it told."""
+    desk = make_desk(tmp_path_factory.mktemp("raced"), template=template, space=RACY)
+    done = desk.run(*SEARCH)
+    assert done.returncode == 0, done.stderr
+    return desk, done.stdout
+
+
+def test_the_mean_over_seeds_decides(raced: tuple[Desk, str]) -> None:
+    desk, told = raced
+    outcome = outcome_of(told)
+    events = [json.loads(line) for line in told.splitlines()]
+    scores = {int(number): values for number, values in outcome["race"]["scores"].items()}
+
+    (race,) = (event for event in events if event["event"] == "race")
+    assert race["finalists"] == list(scores)
+    assert len(scores) >= 2
+    assert [event["seed"] for event in events if event["event"] == "repeated"].count(1) == len(scores)
+    racing = {n: values for n, values in scores.items() if str(n) not in outcome["race"]["left"]}
+    assert fmean(scores[outcome["winner"]]) == max(fmean(values) for values in racing.values())
+    assert_books_agree(desk.store, "tiny", num_trials=12)
+
+
+def test_repeats_take_at_most_a_quarter_of_what_the_search_trained(raced: tuple[Desk, str]) -> None:
+    store = Store(raced[0].store)
+
+    spent = sum(repeat.train_seconds for repeat in read_logs(store.race("tiny")))
+
+    assert 0 < spent <= 0.25 * sum(trial.train_seconds for trial in store.trials("tiny")) * 2, "estimates err"
+
+
+def test_repeats_leave_no_weights(raced: tuple[Desk, str]) -> None:
+    names = {path.name for path in Store(raced[0].store).race("tiny").rglob("*") if path.is_file()}
+
+    assert names == {"events.log", "predictions.npz"}
+
+
+def test_the_winner_of_the_race_is_promoted_and_shown(raced: tuple[Desk, str]) -> None:
+    desk, told = raced
+
+    promoted = desk.run("promote", "tiny")
+
+    assert promoted.returncode == 0, promoted.stderr
+    assert f"trial {outcome_of(told)['winner']}" in promoted.stdout
+    (table,) = (desk.store / "artifacts").rglob("finalists.md")
+    assert f"| {outcome_of(told)['winner']} |" in table.read_text().splitlines()[2]
+
+
+def test_the_same_command_again_repeats_nothing(raced: tuple[Desk, str]) -> None:
+    desk, told = raced
+
+    again = desk.run(*SEARCH)
+
+    assert '"repeated"' not in again.stdout
+    assert outcome_of(again.stdout)["race"] == outcome_of(told)["race"]
+    assert outcome_of(again.stdout)["test"]["readings"] == 1
+
+
+def test_a_killed_race_goes_on_and_ends_alike(raced: tuple[Desk, str], desk: Desk) -> None:
+    (desk.root / "tiny.yaml").write_text(RACY)
+    with desk.started(*SEARCH[:-1]) as running:
+        running.wait_for("repeated")
+        running.process.kill()
+
+    resumed = desk.run("resume", "tiny", "--workers", "1", "--json")
+
+    assert resumed.returncode == 0, resumed.stderr
+    undisturbed, found = outcome_of(raced[1])["race"], outcome_of(resumed.stdout)["race"]
+    for number in undisturbed["scores"].keys() & found["scores"].keys():
+        assert all(a == b for a, b in zip(undisturbed["scores"][number], found["scores"][number], strict=False))
+    complete = [r for r in read_logs(Store(desk.store).race("tiny")) if r.state is State.COMPLETE]
+    assert len({(finalist_of(r), seed_of(r)) for r in complete}) == len(complete), "no seed is trained twice"
+    assert_books_agree(desk.store, "tiny", num_trials=12)
