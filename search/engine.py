@@ -12,7 +12,7 @@ from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
 from search.samplers import Sampler
-from search.schedulers import Action, Finish, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.trials import State, Trial
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
@@ -89,6 +89,9 @@ class Engine:
             case Stop(number=number):
                 self._stop([number])
                 return False
+            case Prune(number=number):
+                self._end(number, State.PRUNED, reason="rung")
+                return True
             case Wait() | Finish():
                 return False
             case _:

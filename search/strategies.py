@@ -4,8 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from search.errors import StudyError
-from search.samplers import Gp, Random, Sampler, Tpe
-from search.schedulers import FreezeThaw, Promotion, Scheduler
+from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe
+from search.schedulers import (
+    FreezeThaw,
+    Hyperband,
+    Promotion,
+    Scheduler,
+    Stopping,
+    above_the_median,
+    always,
+    among_the_best,
+)
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
 from spaces import SearchSpace
@@ -20,19 +29,41 @@ class Ground:
     seed: int
     surrogate: Surrogate  # shared, so that the model is made once for the same trials
 
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Return where trials are compared: epochs, rising."""
+        return self.space.budget.rungs
+
+    @property
+    def eta(self) -> int:
+        """Return of how many one goes on."""
+        return self.space.budget.eta
+
+    @property
+    def objective(self) -> str:
+        """Return the metric that is compared."""
+        return self.space.objective.metric
+
 
 SAMPLERS: Mapping[str, Callable[[Ground], Sampler]] = {
+    "cmaes": lambda ground: CmaEs(space=ground.space, seed=ground.seed),
+    "evolution": lambda ground: Evolution(space=ground.space, seed=ground.seed),
     "gp": lambda ground: Gp(surrogate=ground.surrogate, seed=ground.seed),
+    "qmc": lambda ground: Qmc(space=ground.space, seed=ground.seed),
     "random": lambda ground: Random(space=ground.space, seed=ground.seed),
     "tpe": lambda ground: Tpe(space=ground.space, seed=ground.seed),
 }
 SCHEDULERS: Mapping[str, Callable[[Ground, Sampler], Scheduler]] = {
-    "freeze-thaw": lambda ground, sampler: FreezeThaw(
-        rungs=ground.space.budget.rungs, surrogate=ground.surrogate, sampler=sampler
+    "asha": lambda ground, _: Stopping(
+        rungs=ground.rungs, objective=ground.objective, stays=among_the_best(ground.eta, ground.objective)
     ),
-    "promotion": lambda ground, _: Promotion(
-        rungs=ground.space.budget.rungs, eta=ground.space.budget.eta, objective=ground.space.objective.metric
+    "freeze-thaw": lambda ground, sampler: FreezeThaw(rungs=ground.rungs, surrogate=ground.surrogate, sampler=sampler),
+    "hyperband": lambda ground, _: Hyperband(rungs=ground.rungs, eta=ground.eta, objective=ground.objective),
+    "median": lambda ground, _: Stopping(
+        rungs=ground.rungs, objective=ground.objective, stays=above_the_median(ground.objective)
     ),
+    "none": lambda ground, _: Stopping(rungs=ground.rungs[-1:], objective=ground.objective, stays=always),
+    "promotion": lambda ground, _: Promotion(rungs=ground.rungs, eta=ground.eta, objective=ground.objective),
 }
 
 

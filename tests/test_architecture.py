@@ -18,12 +18,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
     },
     "search": {
         *("spaces", "trainer"),
-        *("filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
+        *("cmaes", "filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
         *("pandas", "psutil", "scipy", "sklearn", "sqlalchemy", "tensorboard", "torch", "yaml"),
     },
     "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
 }
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
+    "cmaes": {"samplers.cmaes"},
     "optuna": {"samplers.tpe", "storage", "study", "suggest"},
     "sqlalchemy": {"storage"},
     "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},

@@ -40,8 +40,15 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Fix a setting; may be repeated.", show_default=False),
 ]
-Sampler = Annotated[str, typer.Option(metavar="NAME", help="What draws configurations: gp, random or tpe.")]
-Scheduler = Annotated[str, typer.Option(metavar="NAME", help="What decides who trains on: freeze-thaw or promotion.")]
+Sampler = Annotated[
+    str, typer.Option(metavar="NAME", help="What draws configurations: cmaes, evolution, gp, qmc, random or tpe.")
+]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="What decides who trains on: asha, freeze-thaw, hyperband, median, none or promotion."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 

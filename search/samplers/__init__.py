@@ -1,8 +1,11 @@
 """Where the next configuration comes from."""
 
 from search.samplers.base import Sampler
+from search.samplers.cmaes import CmaEs
+from search.samplers.evolution import Evolution
 from search.samplers.gp import Gp
+from search.samplers.qmc import Qmc
 from search.samplers.random import Random
 from search.samplers.tpe import Tpe
 
-__all__ = ["Gp", "Random", "Sampler", "Tpe"]
+__all__ = ["CmaEs", "Evolution", "Gp", "Qmc", "Random", "Sampler", "Tpe"]

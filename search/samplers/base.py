@@ -1,10 +1,10 @@
 """What the engine asks of a sampler."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from search.trials import Trial
-from spaces import Value
+from spaces import SearchSpace, Value
 
 
 class Sampler(Protocol):
@@ -21,3 +21,8 @@ class Sampler(Protocol):
             trials: All so far; their number decides which baseline is next.
         """
         ...
+
+
+def next_baseline(space: SearchSpace, trials: Sequence[Trial]) -> Mapping[str, Value] | None:
+    """Return the baseline that is the next trial; None when all have been tried."""
+    return space.baselines[len(trials)] if len(trials) < len(space.baselines) else None

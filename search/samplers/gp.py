@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.samplers.base import next_baseline
 from search.surrogate.candidates import propose
 from search.surrogate.gp import Array
 from search.surrogate.outlook import Outlook, Surrogate
@@ -35,10 +36,10 @@ class Gp:
         Args:
             trials: All so far; their number decides which baseline is next.
         """
-        encoding, number = self.surrogate.encoding, len(trials)
-        baselines = encoding.space.baselines
-        if number < len(baselines):
-            return encoding.params(self._rng(number).random(len(encoding.space.params)), baselines[number])
+        encoding = self.surrogate.encoding
+        given = next_baseline(encoding.space, trials)
+        if given is not None:
+            return encoding.params(self._rng(len(trials)).random(len(encoding.space.params)), given)
         return encoding.params(self.best_place(trials))
 
     def best_place(self, trials: Sequence[Trial]) -> Array:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.samplers.base import next_baseline
 from search.surrogate.encoding import Encoding
 from search.trials import Trial
 from spaces import SearchSpace, Value
@@ -24,6 +25,5 @@ class Random:
         Args:
             trials: All so far; their number decides which baseline is next.
         """
-        number, baselines = len(trials), self.space.baselines
-        places = np.random.default_rng(derive(self.seed, "sampler", number)).random(len(self.space.params))
-        return Encoding(self.space).params(places, baselines[number] if number < len(baselines) else None)
+        places = np.random.default_rng(derive(self.seed, "sampler", len(trials))).random(len(self.space.params))
+        return Encoding(self.space).params(places, next_baseline(self.space, trials))

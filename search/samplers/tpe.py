@@ -6,7 +6,7 @@ would score at the last rung, and only trials without a reading as running.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -14,6 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
+from search.samplers.base import next_baseline
 from search.schedulers.promotion import estimate
 from search.suggest import distributions, suggest
 from search.trials import State, Trial
@@ -37,11 +38,8 @@ class Tpe:
             trials: All so far; their number decides which baseline is next.
         """
         number = len(trials)
-        given: Mapping[str, Value] = {}
-        if number < len(self.space.baselines):
-            given = dict(self.space.baselines[number])
         study = self._view(trials, seed=derive(self.seed, "sampler", number))
-        return suggest(study.ask(), self.space, given=given)
+        return suggest(study.ask(), self.space, given=next_baseline(self.space, trials) or {})
 
     def _view(self, trials: Sequence[Trial], *, seed: int) -> optuna.Study:
         """Build the study that the sampler sees."""

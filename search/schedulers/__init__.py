@@ -1,7 +1,26 @@
 """Which job next: decisions as values, made from the trials alone."""
 
-from search.schedulers.base import Action, Finish, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.schedulers.base import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.schedulers.freeze_thaw import FreezeThaw
+from search.schedulers.hyperband import Hyperband
 from search.schedulers.promotion import Promotion
+from search.schedulers.stopping import Stopping, above_the_median, always, among_the_best
 
-__all__ = ["Action", "Finish", "FreezeThaw", "Promotion", "Resume", "Scheduler", "Situation", "Start", "Stop", "Wait"]
+__all__ = [
+    "Action",
+    "Finish",
+    "FreezeThaw",
+    "Hyperband",
+    "Promotion",
+    "Prune",
+    "Resume",
+    "Scheduler",
+    "Situation",
+    "Start",
+    "Stop",
+    "Stopping",
+    "Wait",
+    "above_the_median",
+    "always",
+    "among_the_best",
+]

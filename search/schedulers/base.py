@@ -40,6 +40,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Prune:
+    """End a paused trial: it will not go on."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to do until something happens."""
 
@@ -49,7 +56,7 @@ class Finish:
     """The search is over; what is paused will not go on."""
 
 
-Action = Start | Resume | Stop | Wait | Finish
+Action = Start | Resume | Stop | Prune | Wait | Finish
 
 
 class Scheduler(Protocol):

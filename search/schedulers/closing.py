@@ -55,10 +55,11 @@ def owed(trials: Sequence[Trial], rungs: Sequence[float]) -> Action | None:
     return Resume(found.number, found.target or rungs[0]) if found else None
 
 
-def may_start(situation: Situation) -> bool:
-    """Say whether another configuration may begin: there may be more, and time for its first rung seems to be left."""
+def may_start(situation: Situation, until: float) -> bool:
+    """Say whether another configuration may begin: there may be more, and time to that epoch seems to be left."""
     firsts = [trial.results[0] for trial in situation.trials if trial.results]
-    needed = median(first.epoch_seconds + first.eval_seconds for first in firsts) if firsts else None
+    seconds = [first.epoch_seconds / first.epoch * until + first.eval_seconds * max(1.0, until) for first in firsts]
+    needed = median(seconds) if seconds else None
     return len(situation.trials) < situation.max_trials and fits(needed, situation)
 
 

@@ -45,7 +45,7 @@ class FreezeThaw:
 
     def _choose(self, outlook: Outlook | None, situation: Situation) -> Action:
         """Begin a configuration or go on with a trial, whichever is worth more."""
-        starts = may_start(situation)
+        starts = may_start(situation, self.rungs[0])
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation)

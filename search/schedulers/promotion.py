@@ -35,19 +35,13 @@ class Promotion:
                 return closing
         if not situation.has_free_slot:
             return Wait()
-        started = Start(self.rungs[0]) if may_start(situation) else None
+        started = Start(self.rungs[0]) if may_start(situation, self.rungs[0]) else None
         return owed(trials, self.rungs) or self._promotion(situation) or started or self._last(situation)
 
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:
         """Resume the best promotable trial of the highest rung that has one."""
-        for rung, following in reversed(list(pairwise(self.rungs))):
-            merits = merits_at(rung, situation.trials, self.objective)
-            num_best = max(len(merits) // self.eta, at_least if merits else 0)
-            for number in sorted(merits, key=lambda n: (merits[n], -n), reverse=True)[:num_best]:
-                trial = situation.trials[number]
-                if _waits_at(rung, trial) and fits(trial.seconds_until(following), situation):
-                    return Resume(number, following)
-        return None
+        rules = Rules(rungs=self.rungs, eta=self.eta, objective=self.objective, at_least=at_least)
+        return promotion(situation.trials, situation, rules)
 
     def _last(self, situation: Situation) -> Action:
         """Wait for what runs; then send the best of each rung on, unless one of its rung is there already.
@@ -57,6 +51,35 @@ class Promotion:
         if any(trial.state is State.RUNNING for trial in situation.trials):
             return Wait()
         return self._promotion(situation, at_least=1) or Finish()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Who goes on from a rung."""
+
+    rungs: Sequence[float]  # epochs, rising
+    eta: int  # the best 1/eta go on
+    objective: str
+    at_least: int = 0  # of each rung that somebody has reached
+
+
+def promotion(trials: Sequence[Trial], situation: Situation, rules: Rules) -> Resume | None:
+    """Return who goes on: the best promotable trial of the highest rung that has one.
+
+    Args:
+        trials: That are ranked together.
+        situation: With what is left of the time.
+        rules: Of the ranking.
+    """
+    by_number = {trial.number: trial for trial in trials}
+    for rung, following in reversed(list(pairwise(rules.rungs))):
+        merits = merits_at(rung, trials, rules.objective)
+        num_best = max(len(merits) // rules.eta, rules.at_least if merits else 0)
+        for number in sorted(merits, key=lambda n: (merits[n], -n), reverse=True)[:num_best]:
+            trial = by_number[number]
+            if waits_at(rung, trial) and fits(trial.seconds_until(following), situation):
+                return Resume(number, following)
+    return None
 
 
 def scores_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, float]:
@@ -99,5 +122,6 @@ def _median_gain(lower: float, upper: float, trials: Sequence[Trial], objective:
     return max(0.0, median(gains)) if gains else 0.0
 
 
-def _waits_at(rung: float, trial: Trial) -> bool:
+def waits_at(rung: float, trial: Trial) -> bool:
+    """Say whether a trial is at a rung and has nothing to do."""
     return trial.state is State.PAUSED and bool(trial.reached) and trial.reached[-1] == rung and not trial.is_owed

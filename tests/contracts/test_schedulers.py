@@ -14,7 +14,24 @@ from search_samples import METRIC, RUNGS, after, new_trial, ordered, reached, re
 import search.schedulers
 from search import trials
 from search.samplers import Gp
-from search.schedulers import Action, Finish, FreezeThaw, Promotion, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.schedulers import (
+    Action,
+    Finish,
+    FreezeThaw,
+    Hyperband,
+    Promotion,
+    Prune,
+    Resume,
+    Scheduler,
+    Situation,
+    Start,
+    Stop,
+    Stopping,
+    Wait,
+    above_the_median,
+    always,
+    among_the_best,
+)
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
 from search.trials import Record, State, Trial
@@ -44,7 +61,11 @@ def freeze_thaw() -> FreezeThaw:
 
 SCHEDULERS: Mapping[str, Make] = {
     "FreezeThaw": freeze_thaw,
+    "Hyperband": lambda: Hyperband(rungs=RUNGS, eta=3, objective=METRIC),
     "Promotion": lambda: Promotion(rungs=RUNGS, eta=3, objective=METRIC),
+    "Stopping: asha": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=among_the_best(3, METRIC)),
+    "Stopping: median": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=above_the_median(METRIC)),
+    "Stopping: none": lambda: Stopping(rungs=RUNGS[-1:], objective=METRIC, stays=always),
 }
 MOST_DEATHS = 2
 
@@ -88,14 +109,14 @@ class World:
             action = self._decide(scheduler)
             match action:
                 case Start(until=until):
-                    self.trials.append(new_trial(len(self.trials)))
-                    if self.rng.random() < 0.9:  # otherwise its driver dies, and the next one goes on
-                        self._change(len(self.trials) - 1, ordered(until))
+                    self._begin(until)
                 case Resume(number=number, until=until):
                     self._change(number, ordered(until))
                 case Stop(number=number):
                     self._change(number, Stopped(epoch=self.trials[number].epoch + 0.25, at=0.0))
                     return
+                case Prune(number=number):
+                    self._change(number, trials.ended(State.PRUNED, at=0.0))
                 case Wait():
                     return
                 case Finish():
@@ -104,6 +125,11 @@ class World:
                 case _:
                     assert_never(action)
         raise AssertionError("more decisions without a pause than slots and trials")
+
+    def _begin(self, until: float) -> None:
+        self.trials.append(new_trial(len(self.trials)))
+        if self.rng.random() < 0.9:  # otherwise its driver dies, and the next one goes on
+            self._change(len(self.trials) - 1, ordered(until))
 
     def _decide(self, scheduler: Scheduler) -> Action:
         situation = self.situation
@@ -123,6 +149,9 @@ class World:
         if isinstance(action, Resume):
             assert self.trials[action.number].state is State.PAUSED
             assert action.until > self.trials[action.number].epoch
+        if isinstance(action, Prune):
+            assert self.trials[action.number].state is State.PAUSED
+            assert not self.trials[action.number].is_owed
         if isinstance(action, Stop):
             assert self.trials[action.number].state is State.RUNNING
         if isinstance(action, Wait):
@@ -159,7 +188,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 def test_every_scheduler_is_held_to_this() -> None:
     public = {name for name in search.schedulers.__all__ if hasattr(getattr(search.schedulers, name), "decide")}
 
-    assert public - {"Scheduler"} == set(SCHEDULERS)
+    assert public - {"Scheduler"} == {name.partition(":")[0] for name in SCHEDULERS}
 
 
 @st.composite

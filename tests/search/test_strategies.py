@@ -1,5 +1,6 @@
 """Samplers and schedulers by name, each with each, through the whole engine."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -7,8 +8,10 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pytest
-from search_samples import learns, quality
+from scipy.stats.qmc import discrepancy
+from search_samples import learns, new_trial, quality
 from typer.models import OptionInfo
 
 from autoclf.commands import searching
@@ -19,12 +22,37 @@ from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
 from search.ledger import MemoryLedger
 from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER
+from search.schedulers.hyperband import bracket_of
 from search.strategies import SAMPLERS, SCHEDULERS, make_strategy
+from search.surrogate.encoding import Encoding
 from search.trials import State, Trial
-from spaces import SearchSpace
+from spaces import SearchSpace, parse_space
 
 PAIRS = list(product(SAMPLERS, SCHEDULERS))
 METRIC = "val/accuracy"
+
+
+def _numeric(space: SearchSpace) -> SearchSpace:
+    """The same with ranges alone: what cmaes draws."""
+    text = "\n".join(
+        (
+            "name: ranges",
+            "data: digits",
+            "budget: {rungs: [1, 3, 9], eta: 3, trials: 20}",
+            "objective: val/accuracy",
+            "parameters:",
+            "  model: resnet9",
+            "  optimizer: {choice: {sgd: {lr: {float: [0.001, 1.0], log: true}}}}",
+            "  training: {label_smoothing: {float: [0.0, 0.2]}}",
+            "baselines:",
+            "  - {optimizer: sgd, optimizer.lr: 0.01, training.label_smoothing: 0.1}",
+        )
+    )
+    return parse_space(text, file=Path("ranges.yaml"))
+
+
+def _space_for(sampler: str, space: SearchSpace) -> SearchSpace:
+    return _numeric(space) if sampler == "cmaes" else space
 
 
 def _search(
@@ -39,6 +67,7 @@ def _search(
     seconds: float | None = None,
 ) -> list[Trial]:
     """The trials of a scripted search; one that is stopped goes on with nothing but its trials."""
+    space = _space_for(sampler, space)
     ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
     executor = ScriptedExecutor(learns, num_slots=num_slots)
 
@@ -80,7 +109,7 @@ def test_a_search_ends_and_its_best_is_the_best_that_it_drew(
 def test_baselines_come_first(small_space: SearchSpace, sampler: str, scheduler: str) -> None:
     found = _search(small_space, sampler=sampler, scheduler=scheduler, max_trials=4)
 
-    for trial, baseline in zip(found, small_space.baselines, strict=False):
+    for trial, baseline in zip(found, _space_for(sampler, small_space).baselines, strict=False):
         assert trial.params.items() >= dict(baseline).items()
 
 
@@ -117,6 +146,43 @@ def test_a_model_of_the_readings_finds_better_configurations_than_chance(small_s
     }
 
     assert 0.9 - best["gp"] < 0.5 * (0.9 - best["random"])
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "evolution", "tpe"])
+def test_who_learns_from_scores_finds_better_configurations_than_chance(small_space: SearchSpace, sampler: str) -> None:
+    unaided = replace(_space_for(sampler, small_space), baselines=())
+
+    def missed(name: str) -> float:
+        """How far the last ten of forty configurations are from the best there is, over five seeds."""
+        runs = (_search(unaided, sampler=name, scheduler="none", seed=seed, max_trials=40) for seed in range(5))
+        return mean(0.9 - quality(trial.config) for run in runs for trial in run[-10:])
+
+    assert missed(sampler) < 0.7 * missed("random")
+
+
+def test_points_of_qmc_are_spread_more_evenly_than_chance(small_space: SearchSpace) -> None:
+    space = replace(_numeric(small_space), baselines=())
+
+    def unevenness(name: str) -> float:
+        drawer = make_strategy(space, seed=1, sampler=name, scheduler="none").sampler
+        drawn = [drawer.draw([new_trial(n) for n in range(number)]) for number in range(64)]
+        places = Encoding(space).places(drawn)
+        return float(discrepancy(places[:, np.ptp(places, axis=0) > 0]))  # an option without others stands still
+
+    assert unevenness("qmc") < 0.5 * unevenness("random")
+
+
+def test_cmaes_says_what_it_can_not_draw(small_space: SearchSpace) -> None:
+    with pytest.raises(StudyError, match=r"choices are in this space: `optimizer`.* Fix `optimizer` with --set"):
+        make_strategy(small_space, seed=0, sampler="cmaes", scheduler="none")
+
+
+def test_brackets_of_hyperband_get_their_shares_at_any_time() -> None:
+    brackets = [bracket_of(number, num_rungs=3, eta=3) for number in range(34)]
+
+    assert Counter(brackets) == {0: 18, 1: 10, 2: 6}, "9, 5 and 3 of 17"
+    assert brackets[:17] == brackets[17:]
+    assert set(brackets[:4]) == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
