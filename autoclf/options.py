@@ -44,6 +44,15 @@ def seconds(text: str) -> float:
     return float(found[1]) * UNITS[found[2] or "s"]
 
 
+def patience(text: str) -> "int | float":
+    """Read a patience: a whole number of configurations, or a length of time such as 30m, as a float of seconds."""
+    if re.fullmatch(r"\d+", text.strip()):
+        if not int(text):
+            raise typer.BadParameter("0 is no patience. Write a number of configurations, or a time such as 30m.")
+        return int(text)
+    return seconds(text)
+
+
 def user_cache() -> Path:
     """Return the directory for decoded data sets, where this system keeps such things."""
     if sys.platform == "darwin":

@@ -12,6 +12,7 @@ from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
 from search.run import Outcome
+from search.schedulers import Enough
 from search.trials import State
 from trainer.config import JobConfig, flat
 from trainer.settings import Classical, Plateau, is_pretrained, left_out
@@ -170,6 +171,17 @@ def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
             yield f"{number} looks could not be {place}; they are kept: autoclf resume {outcome.study}"
 
 
+def _why_no_more(outcome: Outcome, request: Request) -> str:
+    """Return why fewer trials began than might have."""
+    enough, metric = Enough.of(request), request.space.objective.metric
+    reached = enough.target_trial(outcome.trials, metric)
+    if reached is not None:
+        return f"{run_name(reached)} has reached the target of {enough.target:g}."
+    if enough.patience_trials is not None or enough.patience_seconds is not None:
+        return "no better configuration came in the time that was set by --patience, or none would have come far."
+    return "no other would have come far."
+
+
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
     lines = ["", *_diagnosis_lines(outcome), *_test_lines(outcome, request)]
@@ -177,7 +189,7 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
         f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
     )
     if outcome.is_finished and len(outcome.trials) < request.max_trials:
-        lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: no other would have come far.")
+        lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: {_why_no_more(outcome, request)}")
     lines += _kept_lines(outcome, request)
     store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
     if outcome.tracking.get("winner_run"):

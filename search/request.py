@@ -30,6 +30,9 @@ class Request:
     cache: Path  # where decoded data sets lie
     sampler: str = DEFAULT_SAMPLER
     scheduler: str = DEFAULT_SCHEDULER
+    target: float | None = None  # of the objective: a trial that comes so far ends this run
+    patience_trials: int | None = None  # configurations in a row without a better one, after which none begins
+    patience_seconds: float | None = None  # without a better one, after which none begins
     races: bool = False  # the best few over further seeds, at the end
     refits: bool = False  # the winner, at the end, on training and validation images
     reads_test: bool = True  # at the end, for the winner

@@ -24,6 +24,7 @@ from search.plan import Plan, make_plan, num_cores
 from search.race import Standing
 from search.refit import Refit
 from search.request import Request
+from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store, read_logs
 from search.strategies import check_names, make_strategy
@@ -320,7 +321,13 @@ class _Search:
         return Engine(
             book=book,
             sampler=strategy.sampler,
-            scheduler=strategy.scheduler,
+            scheduler=UntilEnough(
+                scheduler=strategy.scheduler,
+                enough=Enough.of(request),
+                rungs=request.space.budget.rungs,
+                objective=request.space.objective.metric,
+                began=time.time(),
+            ),
             executor=executor,
             data_root=self.data.root,
             max_trials=request.max_trials,

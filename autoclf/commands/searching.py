@@ -16,6 +16,7 @@ from autoclf.options import (
     Store,
     TensorBoard,
     TrackingUri,
+    patience,
     seconds,
     user_cache,
 )
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
 Timeout = Annotated[
     float | None,
     typer.Option(parser=seconds, metavar="TIME", help="Time limit, such as 90s, 30m or 2h.", show_default=False),
+]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        parser=patience,
+        metavar="N|TIME",
+        help="Begin no more after N configurations, or 30m, without a better one.",
+        show_default=False,
+    ),
+]
+Target = Annotated[
+    float | None,
+    typer.Option(help="End when a trial has come that far, such as 0.94 of val/accuracy.", show_default=False),
 ]
 Workers = Annotated[
     int | None,
@@ -56,6 +70,8 @@ def search(
     space: Annotated[str, typer.Option(metavar="NAME|FILE", help="A preset, or a YAML file of your own.")],
     trials: Trials = None,
     timeout: Timeout = None,
+    patience: Patience = None,
+    target: Target = None,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="Else the space's name.")] = None,
     changes: Changes = None,
     data: Annotated[str | None, typer.Option(metavar="SOURCE", help=f"{SOURCES}.")] = None,
@@ -106,7 +122,7 @@ def search(
         on_bad_image=on_bad_image,
         tensorboard=tensorboard,
     )
-    run_request(request, as_json=json)
+    run_request(_limited(request, patience=patience, target=target), as_json=json)
 
 
 def _changed(space: "SearchSpace", changes: list[str]) -> tuple["SearchSpace", str]:
@@ -117,10 +133,28 @@ def _changed(space: "SearchSpace", changes: list[str]) -> tuple["SearchSpace", s
     return parse_space(text, file=space.file), text
 
 
+def _limited(request: "Request", *, patience: float | None, target: float | None) -> "Request":
+    """Return a request that ends when the user is content.
+
+    Raises:
+        StudyError: If nothing could be at the target.
+    """
+    from search.errors import StudyError
+
+    metric = request.space.objective.metric
+    if target is not None and metric != "val/loss" and not 0 < target <= 1:
+        raise StudyError(f"--target is of {metric}, a share from 0 to 1 such as 0.94; got {target:g}.")
+    if isinstance(patience, int):
+        return replace(request, target=target, patience_trials=patience)
+    return replace(request, target=target, patience_seconds=patience)
+
+
 def resume(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     trials: Trials = None,
     timeout: Timeout = None,
+    patience: Patience = None,
+    target: Target = None,
     store: Store = Path("mlruns"),
     storage: Storage = None,
     workers: Workers = None,
@@ -131,7 +165,8 @@ def resume(
 
     request = remembered_request(study, store=store, storage=storage, cache=user_cache())
     wanted = trials or request.max_trials
-    run_request(replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers), as_json=json)
+    request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers)
+    run_request(_limited(request, patience=patience, target=target), as_json=json)
 
 
 def run_request(request: "Request", *, as_json: bool) -> None:

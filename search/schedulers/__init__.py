@@ -1,6 +1,7 @@
 """Which job next: decisions as values, made from the trials alone."""
 
 from search.schedulers.base import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.schedulers.enough import Enough, UntilEnough
 from search.schedulers.freeze_thaw import FreezeThaw
 from search.schedulers.hyperband import Hyperband
 from search.schedulers.promotion import Promotion
@@ -8,6 +9,7 @@ from search.schedulers.stopping import Stopping, above_the_median, always, among
 
 __all__ = [
     "Action",
+    "Enough",
     "Finish",
     "FreezeThaw",
     "Hyperband",
@@ -19,6 +21,7 @@ __all__ = [
     "Start",
     "Stop",
     "Stopping",
+    "UntilEnough",
     "Wait",
     "above_the_median",
     "always",

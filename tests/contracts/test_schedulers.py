@@ -16,6 +16,7 @@ from search import trials
 from search.samplers import Gp
 from search.schedulers import (
     Action,
+    Enough,
     Finish,
     FreezeThaw,
     Hyperband,
@@ -27,6 +28,7 @@ from search.schedulers import (
     Start,
     Stop,
     Stopping,
+    UntilEnough,
     Wait,
     above_the_median,
     always,
@@ -61,6 +63,14 @@ def freeze_thaw() -> FreezeThaw:
 
 SCHEDULERS: Mapping[str, Make] = {
     "FreezeThaw": freeze_thaw,
+    "UntilEnough": lambda: UntilEnough(
+        scheduler=Promotion(rungs=RUNGS, eta=3, objective=METRIC),
+        enough=Enough(target=2.0),
+        rungs=RUNGS,
+        objective=METRIC,
+        began=0.0,
+        now=lambda: 0.0,
+    ),
     "Hyperband": lambda: Hyperband(rungs=RUNGS, eta=3, objective=METRIC),
     "Promotion": lambda: Promotion(rungs=RUNGS, eta=3, objective=METRIC),
     "Stopping: asha": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=among_the_best(3, METRIC)),

@@ -17,7 +17,7 @@ from search.executors.scripted import Mishap, Script, ScriptedExecutor, Scripts,
 from search.jobs import build_job
 from search.notices import Notice
 from search.samplers import Tpe
-from search.schedulers import Promotion
+from search.schedulers import Enough, Promotion, UntilEnough
 from search.storage import open_storage
 from search.store import Store
 from search.study import Study, create_study
@@ -175,6 +175,7 @@ class Scene:
     num_slots: int = 2
     max_trials: int = 20
     speed: float = math.inf
+    enough: Enough = field(default_factory=Enough)
     tape: Tape = field(default_factory=Tape)
     notices: list[Notice] = field(default_factory=list)
     executor: ScriptedExecutor = field(init=False)
@@ -195,7 +196,13 @@ class Scene:
         return Engine(
             book=self.book,
             sampler=Tpe(space=self.space, seed=0),
-            scheduler=Promotion(rungs=budget.rungs, eta=budget.eta, objective=self.space.objective.metric),
+            scheduler=UntilEnough(
+                scheduler=Promotion(rungs=budget.rungs, eta=budget.eta, objective=self.space.objective.metric),
+                enough=self.enough,
+                rungs=budget.rungs,
+                objective=self.space.objective.metric,
+                began=time.time(),
+            ),
             executor=self.executor,
             data_root=Path("data"),
             max_trials=self.max_trials,

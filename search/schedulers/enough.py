@@ -1,0 +1,78 @@
+"""When a search has enough before its trials are used up: a target that is reached, or patience that is at its end."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from search.request import Request
+from search.schedulers.base import Action, Finish, Scheduler, Situation
+from search.schedulers.promotion import estimate
+from search.trials import OBJECTIVES, State, Trial, score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enough:
+    """What a user is content with."""
+
+    target: float | None = None  # of the objective, for a trial that was trained to the end
+    patience_trials: int | None = None  # configurations in a row without a better one
+    patience_seconds: float | None = None  # without a better one
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return what was asked for."""
+        return cls(
+            target=request.target, patience_trials=request.patience_trials, patience_seconds=request.patience_seconds
+        )
+
+    def target_trial(self, trials: Sequence[Trial], objective: str) -> Trial | None:
+        """Return the first trial that was trained to the end and is at the target or beyond."""
+        if self.target is None:
+            return None
+        wanted = OBJECTIVES[objective] * self.target
+        complete = (trial for trial in trials if trial.state is State.COMPLETE)
+        return next((trial for trial in complete if score(trial.results[-1], objective) >= wanted), None)
+
+    def is_out_of_patience(
+        self, trials: Sequence[Trial], rungs: Sequence[float], objective: str, *, seconds: Callable[[float], float]
+    ) -> bool:
+        """Say whether no better configuration came for as long as the user waits.
+
+        Args:
+            trials: So far. The best is the one of which most is expected at the last rung.
+            rungs: Epochs, rising.
+            objective: Of the study.
+            seconds: Of this run of the search since a moment, given in seconds since 1970.
+        """
+        expected = estimate(trials, rungs, objective)
+        if not expected:
+            return False
+        best = max(expected, key=lambda number: (expected[number], -number))
+        num_since = sum(1 for number in expected if number > best)
+        waited = seconds(trials[best].results[-1].finished_at)
+        return (self.patience_trials is not None and num_since >= self.patience_trials) or (
+            self.patience_seconds is not None and waited >= self.patience_seconds
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UntilEnough:
+    """Another scheduler, until there is enough: then it ends, or begins nothing new and ends in its own way."""
+
+    scheduler: Scheduler
+    enough: Enough
+    rungs: tuple[float, ...]
+    objective: str
+    began: float  # of this run of the search, seconds since 1970: time that a study lay idle tries no patience
+    now: Callable[[], float] = time.time
+
+    def decide(self, situation: Situation) -> Action:
+        """Return what to do now."""
+        if self.enough.target_trial(situation.trials, self.objective) is not None:
+            return Finish()
+        is_over = self.enough.is_out_of_patience(
+            situation.trials, self.rungs, self.objective, seconds=lambda moment: self.now() - max(moment, self.began)
+        )
+        most = min(situation.max_trials, len(situation.trials)) if is_over else situation.max_trials
+        return self.scheduler.decide(replace(situation, max_trials=most))

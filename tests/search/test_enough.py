@@ -1,0 +1,100 @@
+"""A target that is reached, and patience that is at its end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from search_samples import METRIC, RUNGS, Stage, new_trial, trial_at
+from typer import BadParameter
+
+from autoclf.options import patience
+from search.schedulers import Enough, Finish, Promotion, Resume, Situation, Start, UntilEnough
+from search.trials import State, Trial
+
+PROMOTION = Promotion(rungs=RUNGS, eta=3, objective=METRIC)
+FINISHED_AT = 100.0
+
+
+def read(number: int, accuracy: float) -> Trial:
+    """A trial that waits at the first rung; it came there after a hundred seconds."""
+    trial = trial_at(number, {1.0: accuracy})
+    return replace(trial, results=(replace(trial.results[0], finished_at=FINISHED_AT),))
+
+
+def decide(enough: Enough, trials: Sequence[Trial], *, began: float = 0.0, now: float = FINISHED_AT) -> object:
+    scheduler = UntilEnough(
+        scheduler=PROMOTION, enough=enough, rungs=RUNGS, objective=METRIC, began=began, now=lambda: now
+    )
+    return scheduler.decide(Situation(trials=trials, max_trials=99, seconds_left=None, has_free_slot=True))
+
+
+def test_a_trial_at_the_target_ends_the_search() -> None:
+    complete = trial_at(0, {1.0: 0.5, 3.0: 0.6, 9.0: 0.9}, ended=State.COMPLETE)
+
+    assert decide(Enough(target=0.9), [complete]) == Finish()
+    assert decide(Enough(target=0.91), [complete]) == Start(1.0)
+
+
+def test_a_trial_that_is_not_trained_to_the_end_does_not() -> None:
+    assert decide(Enough(target=0.5), [read(0, 0.9)]) == Start(1.0)
+
+
+def test_a_loss_is_at_the_target_when_it_is_small_enough() -> None:
+    complete = trial_at(0, {9.0: 0.9}, ended=State.COMPLETE)  # with a loss of 1
+
+    assert Enough(target=1.0).target_trial([complete], "val/loss") == complete
+    assert Enough(target=0.9).target_trial([complete], "val/loss") is None
+
+
+def test_after_so_many_worse_configurations_none_begins_and_the_best_is_trained_to_the_end() -> None:
+    trials = [read(0, 0.9), read(1, 0.5)]
+
+    assert decide(Enough(patience_trials=2), trials) == Start(1.0)
+    assert decide(Enough(patience_trials=1), trials) == Resume(0, 3.0)
+    assert decide(Enough(patience_trials=1), [*trials, read(2, 0.95)]) == Resume(2, 3.0), (
+        "it was still the best of three"
+    )
+
+
+def test_a_configuration_without_a_reading_tries_no_patience() -> None:
+    assert decide(Enough(patience_trials=1), [read(0, 0.9), replace(new_trial(1), target=1.0, epoch=1.0)]) == Start(1.0)
+
+
+def test_after_so_long_without_a_better_one_none_begins() -> None:
+    trials, enough = [read(0, 0.9)], Enough(patience_seconds=60.0)
+
+    assert decide(enough, trials, now=FINISHED_AT + 59) == Start(1.0)
+    assert decide(enough, trials, now=FINISHED_AT + 60) == Resume(0, 3.0)
+
+
+def test_time_that_a_study_lay_idle_tries_no_patience() -> None:
+    trials, enough = [read(0, 0.9)], Enough(patience_seconds=60.0)
+
+    assert decide(enough, trials, began=1000.0, now=1059.0) == Start(1.0)
+    assert decide(enough, trials, began=1000.0, now=1060.0) == Resume(0, 3.0)
+
+
+def test_without_a_reading_there_is_nothing_to_be_impatient_about() -> None:
+    assert decide(Enough(patience_trials=1, patience_seconds=1.0), []) == Start(1.0)
+
+
+def test_a_whole_search_ends_early_in_good_order(stage: Stage) -> None:
+    scene = stage(max_trials=200, enough=Enough(patience_trials=5))
+
+    assert scene.run()
+
+    assert len(scene.trials) < 200
+    assert all(trial.state.is_over for trial in scene.trials)
+    assert any(trial.state is State.COMPLETE for trial in scene.trials)
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("20", 20), ("90s", 90.0), ("30m", 1800.0)])
+def test_patience_is_a_number_of_configurations_or_a_time(text: str, wanted: float) -> None:
+    assert patience(text) == wanted
+    assert isinstance(patience(text), type(wanted))
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "soon", ""])
+def test_other_patience_is_refused(text: str) -> None:
+    with pytest.raises(BadParameter):
+        patience(text)
