@@ -48,7 +48,7 @@ def main() -> None:
     data_set = prepare("cifar10", cache=user_cache(), data_dir=options.data_dir)
     images = load_images(open_split(data_set, "train"), data_set.moments, torch.device("cpu"))
     precision = fastest_precision(torch.device("cpu"))
-    attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE, repeats=4)
+    attainable = matmul_rate(DTYPES[precision], size=RATE_SIZE)
     print(f"{num_cores()} threads, torch {torch.__version__}, {precision}: {attainable:.0f} GFLOP/s attainable")
     fastnet, resnet = (planned(_config(name, data_set), data_set) for name in ("fastnet", "resnet18"))
     _print_share("fastnet", our_rate(fastnet, data_set, options.steps), fastnet, data_set, attainable)

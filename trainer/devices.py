@@ -1,6 +1,7 @@
 """Which device there is, and in which precision it computes fast."""
 
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -17,6 +18,8 @@ DTYPES: dict[str, torch.dtype] = {  # of autocast
 WORTH_IT = 1.2  # bfloat16 must multiply this many times faster than float32
 AMPERE = 8  # the generation of CUDA's devices from which on they have tf32 and bfloat16
 PROBE_SIZE = 256  # rows of the matrices that are timed: small, as emulated bfloat16 is slow
+PROBE_SECONDS = 0.1  # that each precision is timed for
+PROBE_REPEATS = 3  # at least
 
 
 def resolve_device(name: str) -> torch.device:
@@ -79,12 +82,22 @@ def set_arithmetic(precision: str, device: torch.device) -> None:
         torch.backends.cudnn.conv.fp32_precision = kept  # type: ignore[attr-defined]  # torch makes it at import
 
 
-def matmul_rate(dtype: torch.dtype, *, size: int = PROBE_SIZE, repeats: int = 5) -> float:
+def matmul_rate(dtype: torch.dtype, *, size: int = PROBE_SIZE) -> float:
     """Return the best rate in GFLOP/s that this processor multiplied two square matrices with."""
     left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
-    seconds = []
-    for _ in range(repeats):
+    return 2 * size**3 / best_seconds(lambda: left @ right) / 1e9
+
+
+def best_seconds(call: Callable[[], object], *, within: float = PROBE_SECONDS, repeats: int = PROBE_REPEATS) -> float:
+    """Return the shortest time that a call took, tried for so long and so often at least.
+
+    The first calls of a process are slow: threads start, and code is made for this processor.
+    """
+    until = time.perf_counter() + within
+    best, done = float("inf"), 0
+    while done < repeats or time.perf_counter() < until:
         begin = time.perf_counter()
-        left @ right
-        seconds.append(time.perf_counter() - begin)
-    return float(2 * size**3 / min(seconds) / 1e9)
+        call()
+        best = min(best, time.perf_counter() - begin)
+        done += 1
+    return best

@@ -1,10 +1,21 @@
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from trainer.devices import DTYPES, fastest_precision, matmul_rate, resolve_device, set_arithmetic, visible_devices
+from trainer.devices import (
+    DTYPES,
+    best_seconds,
+    fastest_precision,
+    matmul_rate,
+    resolve_device,
+    set_arithmetic,
+    visible_devices,
+)
 from trainer.errors import ConfigError
 
 
@@ -47,7 +58,35 @@ def test_cuda_is_refused_where_there_is_none(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_processor_multiplies_at_some_rate(dtype: torch.dtype) -> None:
-    assert matmul_rate(dtype, size=64, repeats=2) > 0
+    assert matmul_rate(dtype, size=64) > 0
+
+
+def test_slow_first_calls_do_not_count() -> None:
+    num_calls = 0
+
+    def call() -> None:
+        nonlocal num_calls
+        num_calls += 1
+        time.sleep(0.005 if num_calls <= 8 else 0)
+
+    assert best_seconds(call, within=0.1, repeats=3) < 0.003
+
+
+def test_a_slow_call_is_tried_a_few_times_only() -> None:
+    calls: list[float] = []
+
+    best_seconds(lambda: calls.append(time.sleep(0.02) or 0.0), within=0.0, repeats=3)
+
+    assert len(calls) == 3
+
+
+def test_a_process_that_has_just_begun_chooses_as_one_that_is_warm() -> None:
+    script = "import torch, trainer.devices as d; print(d.fastest_precision(torch.device('cpu')))"
+    fastest_precision(torch.device("cpu"))
+
+    fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert fresh.stdout.strip() == fastest_precision(torch.device("cpu"))
 
 
 def test_the_fastest_precision_of_a_processor_is_one_that_autocast_takes() -> None:
