@@ -58,6 +58,7 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "diagnosis": [asdict(finding) | {"word": finding.word.value} for finding in outcome.diagnosis],
         "refit": asdict(outcome.refit) if outcome.refit else None,
         "test": asdict(outcome.test) if outcome.test else None,
+        "ensemble": asdict(outcome.ensemble) if outcome.ensemble else None,
         "judged": num_judged(outcome),
         "optimism": optimism(outcome),
         "seconds": outcome.seconds,
@@ -171,6 +172,18 @@ def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
             yield f"{number} looks could not be {place}; they are kept: autoclf resume {outcome.study}"
 
 
+def _ensemble_lines(outcome: Outcome, request: Request) -> Iterator[str]:
+    """Yield the offer of an ensemble, if there is one."""
+    found, metric = outcome.ensemble, request.space.objective.metric
+    if found is not None:
+        members = ", ".join(f"#{number}" for number in found.counts)
+        yield (
+            f"Together {members} are better than #{found.winner} alone: {metric} {found.score:.4f} to "
+            f"{found.winner_score:.4f}, on images by which they were not chosen. Each image takes {len(found.counts)} "
+            "networks then."
+        )
+
+
 def _why_no_more(outcome: Outcome, request: Request) -> str:
     """Return why fewer trials began than might have."""
     enough, metric = Enough.of(request), request.space.objective.metric
@@ -184,7 +197,7 @@ def _why_no_more(outcome: Outcome, request: Request) -> str:
 
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     share = outcome.training_seconds / max(1e-9, outcome.seconds * outcome.workers)
-    lines = ["", *_diagnosis_lines(outcome), *_test_lines(outcome, request)]
+    lines = ["", *_diagnosis_lines(outcome), *_test_lines(outcome, request), *_ensemble_lines(outcome, request)]
     lines.append(
         f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
     )
@@ -205,6 +218,8 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
         f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
         f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
     }
+    if outcome.ensemble is not None:
+        commands[f"autoclf promote {outcome.study}{store} --ensemble"] = "register these trials together"
     if request.tensorboard is not None:
         commands[f"tensorboard --logdir {request.tensorboard}"] = "see the curves and pictures of the trials"
     if request.space.num_configurations() > len(outcome.trials):

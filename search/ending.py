@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from search.answers import Answers, load_answers
 from search.book import best_of
 from search.engine import Engine
+from search.ensemble import Ensemble, find_ensemble, remember_ensemble
 from search.executors import Executor
 from search.finish import TestReading, read_test_split
 from search.notices import Notice, Watch
@@ -18,7 +19,7 @@ from search.repeats import Repeats, finalist_of, seed_of
 from search.request import Request
 from search.store import Store
 from search.study import Study
-from search.trials import Trial
+from search.trials import State, Trial
 from search.winner import remember_standing
 from trainer.data import DataSet
 from trainer.jobfiles import PREDICTIONS, remove_leftovers, remove_state
@@ -100,6 +101,14 @@ class Ending:
         standing = race.standing(repeats.trials)
         remember_standing(self.study, standing)
         return standing
+
+    def ensemble(self, trials: Sequence[Trial], winner: Trial) -> Ensemble | None:
+        """Look for trials that are better together than the winner alone, and remember them as an offer."""
+        if winner.state is not State.COMPLETE:
+            return None
+        found = find_ensemble(trials, winner, self.request.space.objective.metric, self._answers)
+        remember_ensemble(self.study, found)
+        return found
 
     def refit(self, winner: Trial) -> Refit | None:
         """Train the winner on both splits, where that was asked for and there is time for it."""

@@ -1,6 +1,7 @@
 """From the best trial of a study to a registered model that plain MLflow loads."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from search.ensemble import Ensemble, remembered_ensemble
 from search.errors import StudyError
 from search.finish import TestReading, known_reading
 from search.race import Standing
@@ -16,10 +18,11 @@ from search.request import Request
 from search.run import prepare_data
 from search.storage import hide_password, open_storage
 from search.store import Store
-from search.study import load_study
+from search.study import Study, load_study
 from search.tracking.environment import set_switches
 from search.trials import State, Trial
 from search.winner import remembered_standing, winner_of
+from trainer.config import JobConfig
 from trainer.crashpoints import crash_point
 from trainer.data import DataSet, open_split
 from trainer.jobfiles import WEIGHTS
@@ -40,38 +43,45 @@ class Promoted:
     val_accuracy: float
     test: TestReading | None
     largest_difference: float  # of a probability, between PyTorch and the registered graph
+    ensemble: Ensemble | None = None  # where it is not the trial alone
 
 
-def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str) -> Promoted:
-    """Export the best complete trial of a study, register it, and point an alias at it.
+def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str, together: bool = False) -> Promoted:
+    """Export the winner of a study, register it, and point an alias at it.
 
     Args:
         request: As the study remembers it.
         tracking_uri: Of MLflow, if not the one that the study was searched with.
         name: Of the registered model.
         alias: That shall point at the new version.
+        together: Take the ensemble that the study offers instead of the winner alone.
 
     Raises:
-        StudyError: If no trial is complete, its weights are gone, or the exported graph answers differently.
+        StudyError: If no trial is complete, weights are gone, there is no offer, or the exported graph answers
+            differently.
     """
     store = Store(request.store)
     study = load_study(open_storage(request.storage or store.study_url, read_only=True), request.study)
     trial = _best_complete(store, request, remembered_standing(study))
     refitted = remembered_refit(study, trial.number)
-    is_refit = refitted is not None and refitted.is_sound
-    directory = refit_directory if is_refit else Store.job
-    weights = directory(store, request.study, trial.number) / WEIGHTS
-    if not weights.exists():
-        raise StudyError(f"The weights of trial {trial.number} are not at {weights}; they can't be promoted.")
+    is_refit = refitted is not None and refitted.is_sound and not together
+    ensemble = _offered(study, trial) if together else None
+    members = [_Member(trial.config, _weights(store, request.study, trial.number, is_refit=is_refit), 1)]
+    if ensemble is not None:
+        configs = {known.number: known.config for known in store.trials(request.study)}
+        members = [
+            _Member(configs[number], _weights(store, request.study, number), count)
+            for number, count in ensemble.counts.items()
+        ]
     data_set = prepare_data(request, lambda _: None)
-    reading = known_reading(study, trial.number, is_refit=is_refit)
+    reading = None if together else known_reading(study, trial.number, is_refit=is_refit)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
-        difference = _export(trial, data_set, weights, graph)
+        difference = _export(members, data_set, graph)
         version = _register(
             graph,
             tracking_uri or request.tracking_uri or store.tracking_uri,
-            _Version(name, alias, request.study, trial, data_set, reading, is_refit=is_refit),
+            _Version(name, alias, request.study, trial, data_set, reading, is_refit=is_refit, ensemble=ensemble),
             lock=store.root / "registry.lock",
         )
     return Promoted(
@@ -82,6 +92,7 @@ def promote(request: Request, *, tracking_uri: str | None, name: str, alias: str
         val_accuracy=trial.results[-1].val_accuracy,
         test=reading,
         largest_difference=difference,
+        ensemble=ensemble,
     )
 
 
@@ -96,6 +107,7 @@ class _Version:
     data_set: DataSet
     test: TestReading | None
     is_refit: bool  # trained on validation images, too; its validation scores are those of the trial
+    ensemble: Ensemble | None  # that the version is, with the winner's run
 
     def tags(self) -> dict[str, str]:
         """Return what the registry shows of a version."""
@@ -109,6 +121,8 @@ class _Version:
             "val/accuracy": f"{last.val_accuracy:.6f}",
             "val/loss": f"{last.val_loss:.6f}",
         }
+        if self.ensemble is not None:
+            tags["autoclf.ensemble"] = ", ".join(f"{n} x {count}" for n, count in self.ensemble.counts.items())
         if self.test is not None:
             tags |= {"test/accuracy": f"{self.test.accuracy:.6f}", "test/loss": f"{self.test.loss:.6f}"}
         return tags
@@ -124,14 +138,41 @@ def _best_complete(store: Store, request: Request, standing: Standing | None) ->
     return best
 
 
-def _export(trial: Trial, data_set: DataSet, weights: Path, graph: Path) -> float:
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A trained network of the model, and how often it counts."""
+
+    config: JobConfig
+    weights: Path
+    count: int
+
+
+def _weights(store: Store, study: str, trial: int, *, is_refit: bool = False) -> Path:
+    weights = (refit_directory if is_refit else Store.job)(store, study, trial) / WEIGHTS
+    if not weights.exists():
+        raise StudyError(f"The weights of trial {trial} are not at {weights}; they can't be promoted.")
+    return weights
+
+
+def _offered(study: Study, winner: Trial) -> Ensemble:
+    found = remembered_ensemble(study)
+    if found is None or found.winner != winner.number:
+        raise StudyError(
+            f"Study {study.name!r} offers no ensemble: no trials together were found better than trial "
+            f"{winner.number} alone. Promote that one: leave --ensemble out."
+        )
+    return found
+
+
+def _export(members: Sequence[_Member], data_set: DataSet, graph: Path) -> float:
     """Write the graph; return how far its probabilities are from PyTorch's, on validation images and flat ones."""
     import onnxruntime
     import torch
 
-    from trainer.export import INPUT, export_onnx, load_servable
+    from trainer.export import INPUT, Together, export_onnx, load_servable
 
-    servable = load_servable(trial.config, data_set, weights)
+    loaded = [load_servable(member.config, data_set, member.weights) for member in members]
+    servable = Together(loaded, [member.count for member in members]) if len(loaded) > 1 else loaded[0]
     export_onnx(servable, data_set, graph)
     seen = np.array(open_split(data_set, "val").images[:NUM_CHECKED])
     images = np.concatenate([seen, np.zeros_like(seen[:1]), np.full_like(seen[:1], 255)])  # flat: what is divided by 0
@@ -142,7 +183,7 @@ def _export(trial: Trial, data_set: DataSet, weights: Path, graph: Path) -> floa
     difference = float(np.abs(found - wanted).max())
     if not difference <= TOLERANCE:
         raise StudyError(
-            f"The exported graph of trial {trial.number} answers differently from the trained model: "
+            "The exported graph answers differently from the trained model: "
             f"probabilities differ by up to {difference:.2g} where {TOLERANCE:g} is allowed. It was not registered."
         )
     return difference

@@ -15,6 +15,7 @@ from search.cards import Stage, best_weights, data_card, study_card
 from search.diagnosis import Finding, diagnosis_among
 from search.ending import Ending
 from search.engine import Engine
+from search.ensemble import Ensemble
 from search.executors.local import LocalExecutor, load_server
 from search.finish import TestReading
 from search.jobs import build_job, check_space, has_classical
@@ -54,6 +55,7 @@ class Outcome:
     diagnosis: tuple[Finding, ...]  # of the winner
     refit: Refit | None  # of the winner, where it was asked for and there was time
     test: TestReading | None  # of the winner, once the search is finished
+    ensemble: Ensemble | None  # of trials that are better together
     seconds: float  # of this run of the search
     training_seconds: float  # of training steps in this run, summed over workers
     workers: int
@@ -261,6 +263,7 @@ class _Search:
             raise
         is_finished = is_finished and not self.is_interrupted()
         test = ending.read_test(winner, refitted) if is_finished and winner is not None else None
+        ensemble = ending.ensemble(book.trials, winner) if is_finished and winner is not None else None
         if is_finished:
             self._tidy_up(book, keep=winner)
         status = "FINISHED" if is_finished else "KILLED"
@@ -278,6 +281,7 @@ class _Search:
             diagnosis=diagnosis_among(book.trials, winner, self.store, book.name) if winner else (),
             refit=refitted,
             test=test,
+            ensemble=ensemble,
             seconds=time.monotonic() - self.began,
             training_seconds=self._trained(book) - spent_before,
             workers=self.plan.workers,

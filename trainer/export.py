@@ -4,6 +4,7 @@ Shapes: N images, H W pixels, C channels, K classes.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -44,6 +45,20 @@ class Servable(nn.Module):
         return logits.softmax(dim=1)
 
 
+class Together(nn.Module):
+    """Several classifiers as one, whose probabilities are averaged."""
+
+    def __init__(self, members: Sequence[nn.Module], counts: Sequence[int]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.shares = [count / sum(counts) for count in counts]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the mean (N, K) of the members' probabilities for uint8 images (N, H, W, C)."""
+        shown = [share * member(images) for share, member in zip(self.shares, self.members, strict=True)]
+        return torch.stack(shown).sum(dim=0)
+
+
 def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servable:
     """Build the classifier of a trained job from its safetensors file, in eval mode, on the processor."""
     num_classes = len(data_set.class_names)
@@ -54,7 +69,7 @@ def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servab
     return Servable(with_views(model, config.scoring), input_moments(config.model, data_set)).eval()
 
 
-def export_onnx(servable: Servable, data_set: DataSet, path: Path) -> None:
+def export_onnx(servable: nn.Module, data_set: DataSet, path: Path) -> None:
     """Write one ONNX file, weights inside, that takes any batch size."""
     examples = torch.zeros((EXAMPLES, *data_set.image_shape), dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)

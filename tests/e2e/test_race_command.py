@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search.repeats import finalist_of, seed_of
@@ -76,6 +77,26 @@ def test_the_winner_of_the_race_is_promoted_and_shown(raced: tuple[Desk, str]) -
     assert f"trial {outcome_of(told)['winner']}" in promoted.stdout
     (table,) = (desk.store / "artifacts").rglob("finalists.md")
     assert f"| {outcome_of(told)['winner']} |" in table.read_text().splitlines()[2]
+
+
+def test_weak_trials_are_better_together_and_promoted_as_one_model(raced: tuple[Desk, str]) -> None:
+    desk, told = raced
+    offered = outcome_of(told)["ensemble"]
+    assert offered is not None
+    assert offered["score"] > offered["winner_score"]
+
+    done = desk.run("promote", "tiny", "--ensemble", "--name", "several")
+
+    assert done.returncode == 0, done.stderr
+    assert "together" in done.stdout
+    script = (
+        "import mlflow, numpy; mlflow.set_tracking_uri('sqlite:///mlruns/mlflow.db');"
+        "model = mlflow.pyfunc.load_model('models:/several@champion');"
+        "found = model.predict(numpy.zeros((3, 8, 8, 1), numpy.uint8));"
+        "numpy.save('answers.npy', found['probabilities'] if isinstance(found, dict) else found)"
+    )
+    assert desk.run_python(script).returncode == 0
+    np.testing.assert_allclose(np.load(desk.root / "answers.npy").sum(axis=1), 1, rtol=1e-5)
 
 
 def test_the_same_command_again_repeats_nothing(raced: tuple[Desk, str]) -> None:

@@ -77,6 +77,16 @@ def test_of_equal_trials_the_earlier_one_goes_on() -> None:
     assert _decide(*waiting) == Resume(0, 3.0)
 
 
+def test_of_equal_scores_the_smaller_loss_goes_on() -> None:
+    losses = (1.0, 0.9, 1.1)
+    waiting = [
+        after(new_trial(number), ordered(1.0), result(1.0, 0.5, loss=loss), reached(1.0))
+        for number, loss in enumerate(losses)
+    ]
+
+    assert _decide(*waiting) == Resume(1, 3.0)
+
+
 def test_a_higher_rung_goes_before_a_lower_one() -> None:
     high = [trial_at(number, {1.0: 0.8, 3.0: 0.8 + number / 100}) for number in range(3)]
     low = [trial_at(number, {1.0: 0.9}) for number in range(3, 9)]

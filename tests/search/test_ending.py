@@ -1,0 +1,180 @@
+"""What follows when no more trials are trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from search_samples import NAME, Ground, trial_at
+
+from search.ending import MOST_OF_LIMIT, Ending
+from search.ensemble import remembered_ensemble
+from search.executors.scripted import Script, ScriptedExecutor, curve
+from search.notices import Notice
+from search.plan import Plan
+from search.refit import MARGIN_SECONDS
+from search.request import Request
+from search.store import read_logs
+from search.trials import State, Trial
+from search.winner import remembered_standing
+from trainer.config import JobConfig
+from trainer.data import DataSet
+from trainer.jobfiles import PREDICTIONS
+from trainer.orders import Order, TrainOrder
+
+NUM_VAL = 400
+DATA = DataSet(
+    root=Path("data"),
+    source="digits",
+    fingerprint="f",
+    class_names=("a", "b"),
+    image_shape=(8, 8, 1),
+    num_train=800,
+    num_val=NUM_VAL,
+    num_test=100,
+    mean=(0.5,),
+    std=(0.5,),
+)
+PLAN = Plan(
+    device="cpu",
+    precision="float32",
+    channels_last=True,
+    micro_batches={"fastnet": 128},
+    images_per_second={"fastnet": 100.0},
+    threads=1,
+    workers=2,
+)
+
+
+def write_predictions(directory: Path, accuracy: float, *, seed: int) -> None:
+    """Leave what a network of this accuracy answers; it errs on images of its own."""
+    labels = np.arange(NUM_VAL) % 2
+    wrong = np.random.default_rng(seed).permutation(NUM_VAL)[: round((1 - accuracy) * NUM_VAL)]
+    told = labels.copy()
+    told[wrong] = 1 - told[wrong]
+    directory.mkdir(parents=True, exist_ok=True)
+    np.savez(directory / PREDICTIONS, logits=4 * np.eye(2, dtype=np.float32)[told], labels=labels)
+
+
+class Writing(ScriptedExecutor):
+    """Scripted jobs that leave predictions."""
+
+    def start(self, number: int, order: Order) -> None:
+        assert isinstance(order, TrainOrder)
+        write_predictions(order.directory, accuracy_of(order.config), seed=order.config.seed)
+        super().start(number, order)
+
+
+def accuracy_of(config: JobConfig) -> float:
+    """A configuration is the better with other seeds, the smaller its rate is."""
+    return 0.9 - config.optimizer.lr
+
+
+def learns(_number: int, config: JobConfig) -> Script:
+    return Script(results=curve([accuracy_of(config)] * 9))
+
+
+def complete(number: int, accuracy: float, *, rate: float, store_of: Ground, seconds: float = 1.0) -> Trial:
+    trial = trial_at(number, {1.0: 0.5, 3.0: 0.6, 9.0: accuracy}, ended=State.COMPLETE, seconds=seconds)
+    write_predictions(store_of.store.job(NAME, number), accuracy, seed=number)
+    return replace(trial, config=replace(trial.config, optimizer=replace(trial.config.optimizer, lr=rate)))
+
+
+@pytest.fixture
+def ending(ground: Ground, asked: Request) -> Ending:
+    study = ground.study()
+    return Ending(
+        request=replace(asked, races=True, refits=True),
+        store=ground.store,
+        study=replace(study, name=NAME),
+        data=DATA,
+        plan=PLAN,
+        executor=Writing(learns, num_slots=2),
+        watch=lambda notice: None,
+        is_interrupted=lambda: False,
+        deadline=None,
+    )
+
+
+@pytest.fixture
+def finalists(ground: Ground) -> list[Trial]:
+    """Two that are close, the luckier of which is the worse with other seeds; and many that paid for a race."""
+    close = [
+        complete(0, 0.90, rate=0.04, store_of=ground),
+        complete(1, 0.89, rate=0.01, store_of=ground),
+    ]
+    return [*close, *(trial_at(n, {1.0: 0.2}, ended=State.PRUNED, seconds=2.0) for n in range(2, 30))]
+
+
+def test_the_race_finds_who_was_lucky(ending: Ending, finalists: list[Trial]) -> None:
+    standing = ending.race(finalists)
+
+    assert standing is not None
+    assert standing.winner == 1
+    assert standing == remembered_standing(ending.study)
+    assert len(read_logs(ending.store.race(NAME))) == 2 * standing.num_rounds
+
+
+def test_a_race_is_told_by_its_finalists(ending: Ending, finalists: list[Trial]) -> None:
+    told: list[Notice] = []
+
+    replace(ending, watch=told.append).race(finalists)
+
+    (begun,) = (notice for notice in told if notice.kind == "race")
+    assert begun.values["finalists"] == [0, 1]
+    repeated = [notice for notice in told if notice.kind == "repeated"]
+    assert {notice.trial.number for notice in repeated if notice.trial} == {0, 1}
+    assert all(notice.values["val/accuracy"] > 0.8 for notice in repeated)
+    assert not [notice for notice in told if notice.kind in ("complete", "ordered", "started")], "they are no trials"
+
+
+def test_without_wish_or_rivals_or_pay_there_is_no_race(ending: Ending, finalists: list[Trial], ground: Ground) -> None:
+    told: list[Notice] = []
+    ending = replace(ending, watch=told.append)
+
+    assert replace(ending, request=replace(ending.request, races=False)).race(finalists) is None
+    assert ending.race(finalists[:1]) is None
+    assert told == []
+    assert ending.race(finalists[:2]) is None
+    assert [notice.kind for notice in told] == ["no_race"], "a quarter of two trials pays for no repeat"
+
+
+def test_an_interrupted_race_goes_on(ending: Ending, finalists: list[Trial]) -> None:
+    assert replace(ending, is_interrupted=lambda: True).race(finalists) is None
+    assert remembered_standing(ending.study) is None
+
+    standing = replace(ending, executor=Writing(learns, num_slots=2)).race(finalists)
+
+    assert standing is not None
+    assert standing.winner == 1
+
+
+def test_time_is_kept_free_for_race_and_refit(ending: Ending, finalists: list[Trial]) -> None:
+    def free(limit: float | None, **wishes: bool) -> float:
+        request = replace(ending.request, timeout_seconds=limit, **wishes)
+        return replace(ending, request=request).kept_free(finalists)
+
+    seconds = finalists[0].train_seconds / 9 * ending.request.space.budget.epochs
+    both, refit = free(1e6), free(1e6, races=False)
+    assert refit > MARGIN_SECONDS
+    assert both - refit == pytest.approx(2 * seconds), "two rounds of two finalists, with two workers"
+    assert free(1e6, races=False, refits=False) == 0.0
+    assert free(None) == 0.0
+    assert free(0.9 * seconds / MOST_OF_LIMIT, refits=False) == 0.0, "what one round would exceed is not taken away"
+
+
+def test_trials_that_are_better_together_are_remembered_as_an_offer(ending: Ending, ground: Ground) -> None:
+    trials = [complete(n, 0.80 - 0.001 * n, rate=0.01, store_of=ground) for n in range(5)]
+
+    found = ending.ensemble(trials, trials[0])
+
+    assert found is not None
+    assert found == remembered_ensemble(ending.study)
+    assert ending.ensemble(trials[:1], trials[0]) is None
+    assert remembered_ensemble(ending.study) is None, "an offer that no longer stands is taken back"
+
+
+def test_a_winner_that_was_cut_short_has_no_ensemble(ending: Ending, ground: Ground) -> None:
+    pruned = replace(complete(0, 0.8, rate=0.01, store_of=ground), state=State.PRUNED)
+
+    assert ending.ensemble([pruned], pruned) is None
