@@ -32,12 +32,12 @@ def print_summary(outcome: Outcome, request: Request) -> None:
     if outcome.trials:
         table = leaderboard(outcome.trials, request.space.objective.metric)
         screen.print(drawn(table[short_columns(request.space.objective.metric)].head(ROWS)))
-    if outcome.race is not None:
+    if outcome.ended.standing is not None:
         screen.print("\nThe finalists, each trained with several seeds; the mean decides:")
-        screen.print(drawn(finalists_table(outcome.race, request.space.objective.metric)))
-    if outcome.winner is not None:
-        screen.print(f"\n[bold]Best: trial {run_name(outcome.winner)}[/bold]")
-        for path, value in changed_settings(outcome.winner.config).items():
+        screen.print(drawn(finalists_table(outcome.ended.standing, request.space.objective.metric)))
+    if outcome.ended.winner is not None:
+        screen.print(f"\n[bold]Best: trial {run_name(outcome.ended.winner)}[/bold]")
+        for path, value in changed_settings(outcome.ended.winner.config).items():
             screen.print(f"  {path}: {value:.4g}" if isinstance(value, float) else f"  {path}: {value}")
     for line in _closing_lines(outcome, request):
         screen.print(line, soft_wrap=True)
@@ -45,20 +45,20 @@ def print_summary(outcome: Outcome, request: Request) -> None:
 
 def print_json_summary(outcome: Outcome, request: Request) -> None:
     """Print how a search ended, as the last JSON line."""
-    winner = outcome.winner
+    winner = outcome.ended.winner
     record = {
         "event": "outcome",
         "study": outcome.study,
-        "finished": outcome.is_finished,
+        "finished": outcome.ended.is_finished,
         "trials": len(outcome.trials),
         "winner": winner.number if winner else None,
         "config": flat(winner.config) if winner else None,
         "metrics": winner.results[-1].metrics() if winner else None,
-        "race": asdict(outcome.race) if outcome.race else None,
+        "race": asdict(outcome.ended.standing) if outcome.ended.standing else None,
         "diagnosis": [asdict(finding) | {"word": finding.word.value} for finding in outcome.diagnosis],
-        "refit": asdict(outcome.refit) if outcome.refit else None,
-        "test": asdict(outcome.test) if outcome.test else None,
-        "ensemble": asdict(outcome.ensemble) if outcome.ensemble else None,
+        "refit": asdict(outcome.ended.refit) if outcome.ended.refit else None,
+        "test": asdict(outcome.ended.test) if outcome.ended.test else None,
+        "ensemble": asdict(outcome.ended.ensemble) if outcome.ended.ensemble else None,
         "judged": num_judged(outcome),
         "optimism": optimism(outcome),
         "seconds": outcome.seconds,
@@ -78,9 +78,9 @@ def num_judged(outcome: Outcome) -> int:
 
 def optimism(outcome: Outcome) -> float | None:
     """Return by how much the winner's validation accuracy is above that on the test split; None without the two."""
-    if outcome.test is None or outcome.winner is None:
+    if outcome.ended.test is None or outcome.ended.winner is None:
         return None
-    return outcome.winner.results[-1].val_accuracy - outcome.test.accuracy
+    return outcome.ended.winner.results[-1].val_accuracy - outcome.ended.test.accuracy
 
 
 def changed_settings(config: JobConfig) -> Mapping[str, object]:
@@ -119,7 +119,7 @@ def _diagnosis_lines(outcome: Outcome) -> list[str]:
 
 def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield what the test split said, or that it was not asked."""
-    test, refit = outcome.test, outcome.refit
+    test, refit = outcome.ended.test, outcome.ended.refit
     if refit is not None and refit.is_sound:
         yield (
             f"Trained once more on training and validation images together ({refit.num_images:,} images, "
@@ -136,21 +136,18 @@ def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
         yield _optimism_line(outcome)
         if test.readings > 1:
             yield f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
-    elif outcome.winner is not None and not request.reads_test:
+    elif outcome.ended.winner is not None and not request.reads_test:
         yield "The test split was not read; --test reads it at the end."
 
 
 def _optimism_line(outcome: Outcome) -> str:
     """Return how far validation and test are apart, and how many were chosen from."""
-    assert outcome.winner is not None, "it was tested"
-    points = 100 * (optimism(outcome) or 0.0)
-    apart = (
-        f"{abs(points):.2f} points {'more' if points > 0 else 'less'} than" if abs(points) >= 0.005 else "the same as"
-    )
-    return (
-        f"Validation said {100 * outcome.winner.results[-1].val_accuracy:.2f} %, {apart} the test split; it has judged "
-        f"{num_judged(outcome)} configurations."
-    )
+    assert outcome.ended.winner is not None, "it was tested"
+    said, points = outcome.ended.winner.results[-1].val_accuracy, 100 * (optimism(outcome) or 0.0)
+    way = "more" if points > 0 else "less"
+    apart = "as much as" if abs(points) < 0.005 else f"{abs(points):.2f} points {way} than"
+    judged = num_judged(outcome)
+    return f"Validation said {100 * said:.2f} %, {apart} the test split; it has judged {judged} configurations."
 
 
 def _bounds(test: TestReading, name: str) -> str:
@@ -174,7 +171,7 @@ def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
 
 def _ensemble_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield the offer of an ensemble, if there is one."""
-    found, metric = outcome.ensemble, request.space.objective.metric
+    found, metric = outcome.ended.ensemble, request.space.objective.metric
     if found is not None:
         members = ", ".join(f"#{number}" for number in found.counts)
         yield (
@@ -201,7 +198,7 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     lines.append(
         f"{clock(outcome.seconds)} in all, {100 * share:.0f} % of it in training steps ({outcome.workers} workers)."
     )
-    if outcome.is_finished and len(outcome.trials) < request.max_trials:
+    if outcome.ended.is_finished and len(outcome.trials) < request.max_trials:
         lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: {_why_no_more(outcome, request)}")
     lines += _kept_lines(outcome, request)
     store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
@@ -209,16 +206,16 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
         run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
         lines.append(f"The best in MLflow, while `autoclf ui` runs: http://127.0.0.1:5000{run}")
     lines.append("")
-    if not outcome.is_finished:
+    if not outcome.ended.is_finished:
         return [*lines, f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
     more = f"autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}"
-    if outcome.winner is None or outcome.winner.state is not State.COMPLETE:
+    if outcome.ended.winner is None or outcome.ended.winner.state is not State.COMPLETE:
         return [*lines, "No trial was trained to the end in this time. Give it more:", f"  {more}"]
     commands = {
         f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
         f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
     }
-    if outcome.ensemble is not None:
+    if outcome.ended.ensemble is not None:
         commands[f"autoclf promote {outcome.study}{store} --ensemble"] = "register these trials together"
     if request.tensorboard is not None:
         commands[f"tensorboard --logdir {request.tensorboard}"] = "see the curves and pictures of the trials"

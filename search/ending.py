@@ -20,11 +20,23 @@ from search.request import Request
 from search.store import Store
 from search.study import Study
 from search.trials import State, Trial
-from search.winner import remember_standing
+from search.winner import remember_standing, remembered_standing, winner_of
 from trainer.data import DataSet
 from trainer.jobfiles import PREDICTIONS, remove_leftovers, remove_state
 
 MOST_OF_LIMIT = 0.15  # of a time limit that is kept free for a race; where one round needs more, there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a search ended."""
+
+    is_finished: bool  # False after an interruption: it can go on
+    winner: Trial | None
+    standing: Standing | None = None  # of the race, where the winner took part in one
+    refit: Refit | None = None
+    test: TestReading | None = None
+    ensemble: Ensemble | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,35 @@ class Ending:
     def kept_free(self, trials: Sequence[Trial]) -> float:
         """Return the seconds of a time limit that the search leaves to what follows it."""
         return self._kept_for_race(trials) + self._kept_for_refit(trials)
+
+    def settle(self, trials: Sequence[Trial], *, is_over: bool) -> Ended:
+        """Do all of it; an interruption leaves the rest to another run.
+
+        Args:
+            trials: Of the search, by number.
+            is_over: Whether all of them have ended.
+
+        Raises:
+            StudyError: If the winner can't be scored on the test split.
+        """
+        if is_over:
+            self.race(trials)
+        standing = remembered_standing(self.study)
+        winner = winner_of(trials, self.request.space.objective.metric, standing)
+        if winner is None or standing is None or winner.number not in standing.scores:
+            standing = None
+        refitted = self.refit(winner) if is_over and winner is not None and not self.is_interrupted() else None
+        is_finished = is_over and not self.is_interrupted()
+        if winner is None or not is_finished:
+            return Ended(is_finished=is_finished, winner=winner, standing=standing, refit=refitted)
+        return Ended(
+            is_finished=True,
+            winner=winner,
+            standing=standing,
+            refit=refitted,
+            test=self.read_test(winner, refitted),
+            ensemble=self.ensemble(trials, winner),
+        )
 
     def race(self, trials: Sequence[Trial]) -> Standing | None:
         """Train the finalists with other seeds, where there are several and it is worth it.

@@ -13,17 +13,13 @@ from typing import Any
 from search.book import Book
 from search.cards import Stage, best_weights, data_card, study_card
 from search.diagnosis import Finding, diagnosis_among
-from search.ending import Ending
+from search.ending import Ended, Ending
 from search.engine import Engine
-from search.ensemble import Ensemble
 from search.executors.local import LocalExecutor, load_server
-from search.finish import TestReading
 from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
-from search.race import Standing
-from search.refit import Refit
 from search.request import Request
 from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
@@ -33,7 +29,6 @@ from search.study import Study, claim, create_study
 from search.tracking.connect import warm_up
 from search.tracking.mirrors import check_tensorboard, open_mirrors
 from search.trials import State, Trial
-from search.winner import remembered_standing, winner_of
 from spaces import Value
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, absent_classes, prepare
@@ -48,14 +43,9 @@ class Outcome:
     """How a search ended."""
 
     study: str
-    is_finished: bool  # False after an interruption: it can be resumed
+    ended: Ended
     trials: tuple[Trial, ...]
-    winner: Trial | None
-    race: Standing | None  # of the finalists over further seeds, where the winner took part in one
     diagnosis: tuple[Finding, ...]  # of the winner
-    refit: Refit | None  # of the winner, where it was asked for and there was time
-    test: TestReading | None  # of the winner, once the search is finished
-    ensemble: Ensemble | None  # of trials that are better together
     seconds: float  # of this run of the search
     training_seconds: float  # of training steps in this run, summed over workers
     workers: int
@@ -249,39 +239,27 @@ class _Search:
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
         ending = self._ending(executor)
         try:
-            is_finished = self._engine(book, executor, ending).run()
-            if is_finished:
-                ending.race(book.trials)
-            standing = remembered_standing(self.study)
-            winner = winner_of(book.trials, request.space.objective.metric, standing)
-            is_finished = is_finished and not self.is_interrupted()
-            refitted = ending.refit(winner) if is_finished and winner is not None else None
+            is_over = self._engine(book, executor, ending).run()
+            ended = ending.settle(book.trials, is_over=is_over)
         except BaseException:
             executor.close()
             mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))
             mirrors.close(timeout_seconds=5)
             raise
-        is_finished = is_finished and not self.is_interrupted()
-        test = ending.read_test(winner, refitted) if is_finished and winner is not None else None
-        ensemble = ending.ensemble(book.trials, winner) if is_finished and winner is not None else None
-        if is_finished:
+        winner = ended.winner
+        if ended.is_finished:
             self._tidy_up(book, keep=winner)
-        status = "FINISHED" if is_finished else "KILLED"
-        stage = Stage(status=status, standing=standing, test=test)
+        status = "FINISHED" if ended.is_finished else "KILLED"
+        stage = Stage(status=status, standing=ended.standing, test=ended.test)
         final = study_card(request, self.plan, card, book.trials, stage)
         files = best_weights(book.trials, winner, request.space.objective.metric, self.store, request.study)
         mirrors.show_study(replace(final, files=files))
         mirrors.close(timeout_seconds=UPLOAD_SECONDS)
         return Outcome(
             study=request.study,
-            is_finished=is_finished,
+            ended=ended,
             trials=tuple(book.trials),
-            winner=winner,
-            race=standing if standing and winner and winner.number in standing.scores else None,
             diagnosis=diagnosis_among(book.trials, winner, self.store, book.name) if winner else (),
-            refit=refitted,
-            test=test,
-            ensemble=ensemble,
             seconds=time.monotonic() - self.began,
             training_seconds=self._trained(book) - spent_before,
             workers=self.plan.workers,

@@ -185,5 +185,5 @@ def run_request(request: "Request", *, as_json: bool) -> None:
         print_json_summary(outcome, request)
     else:
         print_summary(outcome, request)
-    if not outcome.is_finished:
+    if not outcome.ended.is_finished:
         raise typer.Exit(INTERRUPTED)
