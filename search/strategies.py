@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from search.errors import StudyError
-from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe
+from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe, WithPriors
 from search.schedulers import (
     FreezeThaw,
     Hyperband,
@@ -83,7 +83,7 @@ def make_strategy(space: SearchSpace, *, seed: int, sampler: str, scheduler: str
     """
     check_names(sampler=sampler, scheduler=scheduler)
     ground = Ground(space, seed, Surrogate(Encoding(space)))
-    drawing = SAMPLERS[sampler](ground)
+    drawing = WithPriors(sampler=SAMPLERS[sampler](ground), space=space, seed=seed)
     return Strategy(drawing, SCHEDULERS[scheduler](ground, drawing))
 
 

@@ -11,12 +11,13 @@ from spaces.errors import SpaceError
 from spaces.loading import json_schema, load_space, preset_names, preset_text
 from spaces.parsing import parse_space
 from spaces.settings import read_changes, read_settings
-from spaces.space import Baseline, BudgetSpec, Constant, DataSpec, Objective, Param, SearchSpace
+from spaces.space import Baseline, BudgetSpec, Confidence, Constant, DataSpec, Objective, Param, Prior, SearchSpace
 
 __all__ = [
     "Baseline",
     "BudgetSpec",
     "Choice",
+    "Confidence",
     "Constant",
     "DataSpec",
     "Domain",
@@ -24,6 +25,7 @@ __all__ = [
     "Integer",
     "Objective",
     "Param",
+    "Prior",
     "SearchSpace",
     "SpaceError",
     "Value",

@@ -25,9 +25,9 @@ from pydantic import (
     model_validator,
 )
 
-from spaces.domains import Choice, Float, Integer, Value
+from spaces.domains import Choice, Domain, Float, Integer, Value
 from spaces.errors import shown, written
-from spaces.space import BudgetSpec, DataSpec, Direction, Metric, Objective
+from spaces.space import BudgetSpec, Confidence, DataSpec, Direction, Metric, Objective, Prior
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
 LONGEST_NAME = 64  # characters
@@ -165,19 +165,44 @@ class BudgetForm(BaseModel):
         return BudgetSpec(rungs=tuple(self.rungs), eta=self.eta, trials=self.trials)
 
 
-class FloatForm(BaseModel):
-    """A number between two bounds."""
+class DomainForm(BaseModel):
+    """What the values of a setting are, and which of them its author holds for good."""
 
     model_config = STRICT
+
+    prior: Annotated[Value, PlainValidator(_scalar), SCALAR_SCHEMA] | None = Field(
+        None, description="The value that seems best before anything was tried."
+    )
+    confidence: Confidence | None = Field(None, description="How sure that is; medium unless told.")
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        domain = self.domain()
+        if self.prior is None and self.confidence is not None:
+            raise ValueError("`confidence` says how sure a `prior` is: give one.")
+        if self.prior is not None and not domain.contains(self.prior):
+            raise ValueError(f"its `prior` {shown(self.prior)} is none of its values: {domain}.")
+        return self
+
+    def domain(self) -> Domain:
+        """Return the domain that the form declares."""
+        raise NotImplementedError
+
+    def guess(self) -> Prior | None:
+        """Return what its author holds for good."""
+        if self.prior is None:
+            return None
+        value = self.domain().fit(self.prior)
+        assert value is not None, "it was checked"
+        return Prior(value=value, confidence=self.confidence or "medium")
+
+
+class FloatForm(DomainForm):
+    """A number between two bounds."""
 
     bounds: list[float] = Field(alias="float", min_length=2, max_length=2, examples=[[0.1, 0.9]])
     log: bool = Field(False, description="Drawn evenly in its logarithm.")
     step: float | None = Field(None, description="Only the low bound plus whole multiples of it.")
-
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> Self:
-        self.domain()
-        return self
 
     def domain(self) -> Float:
         """Return the domain that the form declares."""
@@ -185,19 +210,12 @@ class FloatForm(BaseModel):
         return Float(low=low, high=high, log=self.log, step=self.step)
 
 
-class IntForm(BaseModel):
+class IntForm(DomainForm):
     """A whole number between two bounds."""
-
-    model_config = STRICT
 
     bounds: list[int] = Field(alias="int", min_length=2, max_length=2, examples=[[1, 8]])
     log: bool = Field(False, description="Drawn evenly in its logarithm.")
     step: int = Field(1, description="Only the low bound plus whole multiples of it.")
-
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> Self:
-        self.domain()
-        return self
 
     def domain(self) -> Integer:
         """Return the domain that the form declares."""
@@ -218,10 +236,8 @@ class Group(RootModel[dict[SettingName, "Setting"]]):
     )
 
 
-class ChoiceForm(BaseModel):
+class ChoiceForm(DomainForm):
     """One of several options: a list, or a mapping from each option to the settings that come with it."""
-
-    model_config = STRICT
 
     listed: Annotated[
         Annotated[list[Scalar], Tag(LIST)] | Annotated[dict[Scalar, Group], Tag(MAPPING)],
@@ -230,11 +246,6 @@ class ChoiceForm(BaseModel):
             expected="must be a list of options, or a mapping from options to their settings",
         ),
     ] = Field(alias="choice", examples=[["a", "b"]])
-
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> Self:
-        self.domain()
-        return self
 
     def domain(self) -> Choice:
         """Return the domain that the form declares."""

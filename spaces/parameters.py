@@ -67,7 +67,8 @@ def _items_of(setting: Setting, spot: Spot) -> Iterator[tuple[Where, Param | Con
     if isinstance(setting, Group):
         yield from _items_in(setting, spot)
     elif isinstance(setting, FloatForm | IntForm | ChoiceForm):
-        yield spot.where, Param(name=spot.name, path=spot.path, domain=setting.domain(), when=spot.when)
+        domain, guess = setting.domain(), setting.guess()
+        yield spot.where, Param(name=spot.name, path=spot.path, domain=domain, when=spot.when, prior=guess)
         for option, group in setting.groups().items() if isinstance(setting, ChoiceForm) else ():
             yield from _items_in(group, spot.inside(option))
     else:

@@ -14,6 +14,15 @@ from spaces.domains import Choice, Domain, Float, Integer, Value
 Conditions = tuple[tuple[str, Value], ...]  # (name of a choice, the option that must be chosen), outermost first
 Metric = Literal["val/accuracy", "val/top5_accuracy", "val/balanced_accuracy", "val/f1_macro", "val/loss"]
 Direction = Literal["maximize", "minimize"]
+Confidence = Literal["low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What the author of a space holds for good before anything was tried."""
+
+    value: Value
+    confidence: Confidence = "medium"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +33,7 @@ class Param:
     path: str  # the job's setting, such as `optimizer.lr`
     domain: Domain
     when: Conditions = ()
+    prior: Prior | None = None
 
     def is_active(self, drawn_by_name: Mapping[str, Value]) -> bool:
         """Whether every choice that this parameter hangs on has been drawn as it needs."""
@@ -173,6 +183,7 @@ def _count(when: Conditions, by_conditions: Mapping[Conditions, list[Param]]) ->
 
 def _decisive(space: SearchSpace) -> dict[str, object]:
     """Return what decides a search, ready for JSON."""
+    priors = sorted((p.name, json.dumps(p.prior.value), p.prior.confidence) for p in space.params if p.prior)
     return {
         "data": astuple(space.data),
         "metric": space.objective.metric,
@@ -181,7 +192,7 @@ def _decisive(space: SearchSpace) -> dict[str, object]:
         "params": sorted((p.name, p.path, json.dumps(_described(p.domain)), p.when) for p in space.params),
         "constants": sorted((c.path, json.dumps(c.when), json.dumps(c.value)) for c in space.constants),
         "baselines": [sorted(baseline.pairs) for baseline in space.baselines],
-    }
+    } | ({"priors": priors} if priors else {})  # without any, a space is what it was before there were priors
 
 
 def _described(domain: Domain) -> dict[str, object]:
