@@ -23,6 +23,7 @@ OBJECTIVES = {  # sign: what is better is larger
     "val/f1_macro": 1,
     "val/loss": -1,
 }
+_FIELDS = {objective: objective.replace("/", "_") for objective in OBJECTIVES}  # of a result
 
 
 class State(Enum):
@@ -138,7 +139,8 @@ def apply(trial: Trial, record: Record) -> Trial:
 
 def score(result: EpochResult, objective: str) -> float:
     """Return the value of the objective, turned so that larger is better."""
-    return OBJECTIVES[objective] * result.metrics()[objective]
+    value: float = getattr(result, _FIELDS[objective])
+    return OBJECTIVES[objective] * value
 
 
 def merit(result: EpochResult, objective: str) -> tuple[float, float]:
@@ -149,19 +151,17 @@ def merit(result: EpochResult, objective: str) -> tuple[float, float]:
     return score(result, objective), -result.val_loss
 
 
-def rung_results(trial: Trial) -> dict[float, EpochResult]:
-    """Return the result at each rung that the trial has reached."""
-    found = {}
-    for rung in trial.reached:
-        known = [result for result in trial.results if result.epoch <= rung]
-        if known:  # two rungs within one step of training share its result
-            found[rung] = known[-1]
-    return found
+def result_at(trial: Trial, rung: float) -> EpochResult | None:
+    """Return the result at a rung, if the trial has reached it; rungs within one step of training share theirs."""
+    if rung not in trial.reached:
+        return None
+    return next((result for result in reversed(trial.results) if result.epoch <= rung), None)
 
 
 def readings(trial: Trial, objective: str) -> dict[float, float]:
     """Return the score at each rung that the trial has reached."""
-    return {rung: score(result, objective) for rung, result in rung_results(trial).items()}
+    found = ((rung, result_at(trial, rung)) for rung in trial.reached)
+    return {rung: score(result, objective) for rung, result in found if result is not None}
 
 
 def _begin(record: Record) -> Trial:

@@ -5,14 +5,16 @@ neither, so the sampler does not see the study itself: it sees, for each trial w
 would score at the last rung, and only trials without a reading as running.
 """
 
+import heapq
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.samplers.base import next_baseline
 from search.schedulers.promotion import estimate
@@ -22,14 +24,27 @@ from spaces import SearchSpace, Value
 from trainer.seeds import derive
 
 STARTUP_TRIALS = 10  # drawn at random before TPE begins
+# TPE's good group holds 25 trials at most. Of very many, the best and the youngest are shown: others change little.
+MOST_BEST, MOST_YOUNG = 75, 225
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown(FrozenTrial):
+    """A trial that views share instead of copying it, which would take most of the time of a draw."""
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def _validate(self) -> None:
+        """It was checked when it was made."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Tpe:
     """Draws configurations; equal trials and seed give equal draws."""
 
     space: SearchSpace
     seed: int
+    _shown: dict[str, _Shown] = field(default_factory=dict)  # by the trial's own name; values are set for each view
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -37,8 +52,7 @@ class Tpe:
         Args:
             trials: All so far; their number decides which baseline is next.
         """
-        number = len(trials)
-        study = self._view(trials, seed=derive(self.seed, "sampler", number))
+        study = self._view(trials, seed=derive(self.seed, "sampler", len(trials)))
         return suggest(study.ask(), self.space, given=next_baseline(self.space, trials) or {})
 
     def _view(self, trials: Sequence[Trial], *, seed: int) -> optuna.Study:
@@ -55,14 +69,32 @@ class Tpe:
         study = optuna.create_study(sampler=sampler, direction="maximize")
         scores = estimate(trials, self.space.budget.rungs, self.space.objective.metric)
         worst = min(scores.values(), default=0.0)
-        for trial in trials:
-            value = worst if trial.state is State.FAILED else scores.get(trial.number)
-            study.add_trial(
-                create_trial(
-                    state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
-                    value=value,
-                    params=dict(trial.params),
-                    distributions=distributions(self.space, trial.params),
-                )
-            )
+        for trial in worth_showing(trials, scores):
+            study.add_trial(self._trial(trial, worst if trial.state is State.FAILED else scores.get(trial.number)))
         return study
+
+    def _trial(self, trial: Trial, value: float | None) -> FrozenTrial:
+        """Return a trial as the sampler sees it; it keeps the value of the last view that it was in."""
+        known = self._shown.get(trial.uid)
+        if known is None:
+            made = create_trial(
+                state=TrialState.RUNNING,
+                params=dict(trial.params),
+                distributions=distributions(self.space, trial.params),
+            )
+            known = _Shown.__new__(_Shown)
+            known.__dict__.update(made.__dict__)
+            self._shown[trial.uid] = known
+        known.state = TrialState.RUNNING if value is None else TrialState.COMPLETE
+        known.values = None if value is None else [value]
+        known.datetime_complete = None if value is None else known.datetime_start
+        return known
+
+
+def worth_showing(trials: Sequence[Trial], scores: Mapping[int, float]) -> Sequence[Trial]:
+    """Return all trials, or of very many the best and the youngest, in their order."""
+    if len(trials) <= MOST_BEST + MOST_YOUNG:
+        return trials
+    best = heapq.nlargest(MOST_BEST, scores, key=lambda number: (scores[number], -number))
+    young = range(len(trials) - MOST_YOUNG, len(trials))
+    return [trials[number] for number in sorted({*best, *young})]

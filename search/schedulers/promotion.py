@@ -6,14 +6,14 @@ trains something to the last rung; and with a time limit the best one goes on wh
 nothing begins that would be cut off before its rung.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
 from search.schedulers.closing import close, fits, may_start, owed
-from search.trials import State, Trial, merit, readings, rung_results
+from search.trials import State, Trial, merit, readings, result_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +89,8 @@ def scores_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int,
 
 def merits_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, tuple[float, float]]:
     """Return what ranks each trial that reached a rung and has not failed since, by number."""
-    found = {}
-    for trial in trials:
-        known = rung_results(trial)
-        if trial.state is not State.FAILED and rung in known:
-            found[trial.number] = merit(known[rung], objective)
-    return found
+    known = ((t.number, result_at(t, rung)) for t in trials if t.state is not State.FAILED)
+    return {number: merit(result, objective) for number, result in known if result is not None}
 
 
 def estimate(trials: Sequence[Trial], rungs: Sequence[float], objective: str) -> dict[int, float]:
@@ -103,22 +99,19 @@ def estimate(trials: Sequence[Trial], rungs: Sequence[float], objective: str) ->
     A reading is carried on by the median gain from rung to rung of the trials that went on from there; where none
     did, by nothing. Failed trials are left out.
     """
-    gains = [_median_gain(a, b, trials, objective) for a, b in pairwise(rungs)]
+    known = [(trial, readings(trial, objective)) for trial in trials if trial.state is not State.FAILED]
+    gains = [_median_gain(lower, upper, [scores for _, scores in known]) for lower, upper in pairwise(rungs)]
     found = {}
-    for trial in trials:
-        known = readings(trial, objective)
-        if trial.state is State.FAILED or not known:
-            continue
-        deepest = max(known)
-        to_come = [] if trial.state is State.COMPLETE else gains[rungs.index(deepest) :]
-        found[trial.number] = known[deepest] + sum(to_come)
+    for trial, scores in known:
+        if scores:
+            deepest = max(scores)
+            to_come = [] if trial.state is State.COMPLETE else gains[rungs.index(deepest) :]
+            found[trial.number] = scores[deepest] + sum(to_come)
     return found
 
 
-def _median_gain(lower: float, upper: float, trials: Sequence[Trial], objective: str) -> float:
-    before: Mapping[int, float] = scores_at(lower, trials, objective)
-    after = scores_at(upper, trials, objective)
-    gains = [after[number] - before[number] for number in after if number in before]
+def _median_gain(lower: float, upper: float, readings_of_trials: Iterable[Mapping[float, float]]) -> float:
+    gains = [scores[upper] - scores[lower] for scores in readings_of_trials if upper in scores and lower in scores]
     return max(0.0, median(gains)) if gains else 0.0
 
 

@@ -9,7 +9,7 @@ import pytest
 from search_samples import RUNGS, after, new_trial, ordered, reached, result, trial_at
 
 from search.samplers import Tpe
-from search.samplers.tpe import STARTUP_TRIALS
+from search.samplers.tpe import MOST_BEST, MOST_YOUNG, STARTUP_TRIALS, worth_showing
 from search.trials import State, Trial
 from spaces import SearchSpace, Value, parse_space
 from trainer.results import Failed
@@ -178,3 +178,26 @@ def test_a_search_in_which_everything_failed_goes_on_drawing(small_space: Search
 
 
 _FAILED = {"kind": "ended", "state": "failed", "reason": "oom", "message": "", "at": 0.0}
+
+
+def test_of_very_many_trials_the_best_and_the_youngest_are_shown() -> None:
+    many = [trial_at(number, {1.0: 0.9 if number == 3 else 0.1}) for number in range(2000)]
+    scores = {trial.number: trial.results[-1].val_accuracy for trial in many}
+
+    shown = [trial.number for trial in worth_showing(many, scores)]
+
+    assert shown == sorted(shown)
+    assert 3 in shown
+    assert set(range(2000 - MOST_YOUNG, 2000)) <= set(shown)
+    assert len(shown) <= MOST_BEST + MOST_YOUNG
+    assert worth_showing(many[:300], {}) == many[:300], "of few, all"
+
+
+def test_what_a_sampler_was_shown_before_changes_nothing(line: SearchSpace) -> None:
+    """Views share trials, whose values and places change from one to the next."""
+    past = _past(lambda number, params, place: trial_at(number, {1.0: place}, params=params))
+    used = Tpe(space=line, seed=0)
+    for number in range(5, NUM_PAST):
+        used.draw(list(reversed(past))[:number])
+
+    assert used.draw(past) == Tpe(space=line, seed=0).draw(past)
