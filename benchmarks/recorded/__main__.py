@@ -1,6 +1,6 @@
 """Compare search strategies on recorded learning curves, at equal simulated budgets.
 
-python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--out FOLDER]
+python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--ours] [--out FOLDER]
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 import optuna
 
 from benchmarks.recorded import optuna_runs, ours
+from benchmarks.recorded.others import traces_of_others
 from benchmarks.recorded.report import draw, summary, table
 from benchmarks.recorded.tasks import Task, load_tasks
 from benchmarks.recorded.traces import Trace
@@ -37,10 +38,12 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, required=True, help="folder of npz files")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", action="append", help="strategies whose name holds this text; may be given again")
+    parser.add_argument("--ours", action="store_true", help="leave out tools that need an environment of their own")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=Path("bench-search"))
     asked = parser.parse_args()
     tasks = _tasks(asked.curves)
+    asked.out.mkdir(parents=True, exist_ok=True)
     names = [name for name in STRATEGIES if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
     quieten = optuna.logging.set_verbosity
@@ -49,7 +52,10 @@ def main() -> None:
         runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
         for (name, number, _), trace in zip(jobs, traces, strict=True):
             runs[name, tasks[number].name].append(trace)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    if not asked.ours:
+        runs |= traces_of_others(
+            tasks, seeds=asked.seeds, out=asked.out, processes=asked.processes, only=asked.only or []
+        )
     found = table(runs, tasks)
     found.to_csv(asked.out / "regret.csv", index=False)
     draw(runs, tasks, asked.out / "regret.png")

@@ -1,0 +1,127 @@
+"""Other tools on the recorded tasks, each in an environment of its own: their packages and ours do not go together."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.recorded.tasks import Task
+from benchmarks.recorded.traces import Trace
+
+SCRIPTS = Path(__file__).parent / "foreign"
+PARTS = ("units", "scores", "seconds", "budget")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool, and what is run of it."""
+
+    name: str
+    requirements: tuple[str, ...]
+    strategies: Mapping[str, int]  # and with how many seeds at most: some take minutes a search
+
+    @property
+    def script(self) -> Path:
+        """Return what runs one of its strategies."""
+        return SCRIPTS / f"{self.name.replace('-', '_')}_runs.py"
+
+
+EVERY = 10**9
+TOOLS = (
+    Tool(
+        "syne-tune",
+        ("syne-tune==0.16.0", "huggingface_hub"),  # which its conformal search imports and does not name
+        {"Syne Tune ASHA": EVERY, "Syne Tune BOHB": EVERY, "Syne Tune ASHA + CQR": 3},
+    ),
+    Tool(
+        "neps",
+        ("neural-pipeline-search==0.17.0",),
+        {"NePS ASHA": EVERY, "NePS PriorBand": EVERY},
+    ),
+)
+
+
+def traces_of_others(
+    tasks: Sequence[Task], *, seeds: int, out: Path, processes: int, only: Sequence[str]
+) -> dict[tuple[str, str], list[Trace]]:
+    """Run every strategy of every tool on every task with every seed.
+
+    Searches that are done lie below `out` and are not run again: they take hours, and versions are fixed.
+
+    Args:
+        tasks: To search.
+        seeds: 0 to this; fewer for strategies that take long.
+        out: Folder for environments and results.
+        processes: At once.
+        only: Texts, one of which a strategy's name must hold; none for all.
+
+    Returns:
+        By strategy and task, a trace a seed.
+
+    Raises:
+        SystemExit: If a tool can't be installed, or a search fails.
+    """
+    tables = out / "tables.npz"
+    np.savez(tables, **{f"{task.name}/{part}": np.asarray(getattr(task, part)) for task in tasks for part in PARTS})
+    jobs = [
+        (tool, strategy, seed)
+        for tool in TOOLS
+        for strategy, most in tool.strategies.items()
+        if not only or any(text in strategy for text in only)
+        for seed in range(min(seeds, most))
+    ]
+    tools = {tool.name: tool for tool, _, _ in jobs}
+    pythons = {name: _environment(tool, out) for name, tool in tools.items()}
+    with ThreadPoolExecutor(processes) as pool:
+        files = pool.map(lambda job: _search(job[0], pythons[job[0].name], tables, out, *job[1:]), jobs)
+        found: dict[tuple[str, str], list[Trace]] = {}
+        for (_, strategy, _), file in zip(jobs, files, strict=True):
+            for task, trace in _read(file):
+                found.setdefault((strategy, task), []).append(trace)
+    return found
+
+
+def _environment(tool: Tool, out: Path) -> Path:
+    """Make the tool's environment, if it is not there; return its Python."""
+    folder = out / "environments" / tool.name
+    python, done = folder / "bin" / "python", folder / "installed"
+    if not done.exists():
+        print(f"Installing {', '.join(tool.requirements)} into {folder} ...")
+        venv.create(folder, with_pip=True, clear=True)
+        command = [python, "-m", "pip", "install", "--quiet", *tool.requirements]
+        if subprocess.run(command, check=False).returncode:
+            raise SystemExit(f"{tool.name} can't be installed; leave it out with --ours.")
+        done.touch()
+    return python
+
+
+def _search(tool: Tool, python: Path, tables: Path, out: Path, strategy: str, seed: int) -> Path:
+    folder = out / "others" / strategy.replace(" ", "-")
+    file = folder / f"{seed}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        command = [python, tool.script, tables, strategy, str(seed), unfinished]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ONE_THREAD)
+        if done.returncode:
+            sys.stderr.write(done.stderr)
+            raise SystemExit(f"{strategy} failed with seed {seed}.")
+        unfinished.rename(file)
+    return file
+
+
+def _read(file: Path) -> Iterator[tuple[str, Trace]]:
+    for task, readings in json.loads(file.read_text()).items():
+        trace = Trace()
+        for seconds, row, epoch, score in readings:
+            trace.add(seconds=seconds, row=row, epoch=epoch, score=math.nan if score is None else score)
+        yield task, trace

@@ -1,0 +1,92 @@
+"""Other tools are run in environments of their own, once, and their searches are read as ours are."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.recorded import others
+from benchmarks.recorded.others import EVERY, TOOLS, Tool, traces_of_others
+from benchmarks.recorded.tasks import Task
+from spaces import Float
+
+SCRIPT = """
+import json, sys
+import numpy as np
+tables, strategy, seed, out = sys.argv[1:]
+if strategy == "breaks":
+    raise ValueError("it broke")
+with np.load(tables) as arrays:
+    rows = len(arrays["small/units"])
+    assert arrays["small/scores"].shape == (rows, 3)
+    assert float(arrays["small/budget"]) > 0
+with open(out, "w") as file:
+    json.dump({"small": [[1.0, int(seed), 1, 0.5], [2.0, int(seed), 2, None]]}, file)
+with open(out + ".calls", "a") as file:
+    file.write("called")
+"""
+
+
+@pytest.fixture
+def task() -> Task:
+    units = np.linspace(0, 1, 4)[:, None]
+    return Task(
+        name="small",
+        names=("x",),
+        domains=(Float(low=0.0, high=1.0),),
+        values=units,
+        units=units,
+        scores=np.ones((4, 3)),
+        seconds=np.ones((4, 3)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A tool that is this Python with a script of three lines."""
+    (tmp_path / "some_tool_runs.py").write_text(SCRIPT)
+    monkeypatch.setattr(others, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(others, "TOOLS", (Tool("some-tool", (), {"quick": EVERY, "slow": 2, "breaks": EVERY}),))
+    monkeypatch.setattr(others, "_environment", lambda tool, out: Path(sys.executable))
+
+
+def run(task: Task, out: Path, *only: str) -> dict[tuple[str, str], list[others.Trace]]:
+    return traces_of_others([task], seeds=4, out=out, processes=2, only=only)
+
+
+def test_each_strategy_is_run_with_every_seed_that_it_is_allowed(task: Task, tmp_path: Path) -> None:
+    found = run(task, tmp_path, "quick", "slow")
+
+    assert {key: len(traces) for key, traces in found.items()} == {("quick", "small"): 4, ("slow", "small"): 2}
+    assert [trace.rows[0] for trace in found["quick", "small"]] == [0, 1, 2, 3], "in the order of the seeds"
+    assert found["quick", "small"][0].scores[0] == 0.5
+    assert math.isnan(found["quick", "small"][0].scores[1])
+
+
+def test_a_search_that_is_done_is_not_run_again(task: Task, tmp_path: Path) -> None:
+    run(task, tmp_path, "quick")
+    before = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.json"))
+
+    run(task, tmp_path, "quick")
+
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")) == before
+    assert len(before) == 4
+
+
+def test_a_search_that_fails_is_told_and_not_kept(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="breaks failed with seed"):
+        run(task, tmp_path, "breaks")
+
+    assert "it broke" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_the_scripts_of_the_tools_are_there_and_know_their_strategies() -> None:
+    for tool in TOOLS:
+        script = Path(others.__file__).parent / "foreign" / tool.script.name
+        text = script.read_text()
+        assert all(f'"{strategy}"' in text for strategy in tool.strategies)
