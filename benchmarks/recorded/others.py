@@ -17,6 +17,7 @@ from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
 
 SCRIPTS = Path(__file__).parent / "foreign"
+CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"  # a torch that goes with its torchvision
 PARTS = ("units", "scores", "seconds", "budget")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -97,7 +98,7 @@ def _environment(tool: Tool, out: Path) -> Path:
     if not done.exists():
         print(f"Installing {', '.join(tool.requirements)} into {folder} ...")
         venv.create(folder, with_pip=True, clear=True)
-        command = [python, "-m", "pip", "install", "--quiet", *tool.requirements]
+        command = [python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS, *tool.requirements]
         if subprocess.run(command, check=False).returncode:
             raise SystemExit(f"{tool.name} can't be installed; leave it out with --ours.")
         done.touch()
