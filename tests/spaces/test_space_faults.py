@@ -53,7 +53,8 @@ PARAMETER_FAULTS = [  # what stands under `parameters`, from line 3; the one fau
     ("lr: {float: [0, 1], log: yes}", "3: parameters.lr.log: must be true or false, got 'yes'."),
     (
         "lr: {float: [0, 1], stp: 1}",
-        "3: parameters.lr.stp: there is no such key here. Did you mean 'step'? Known: confidence, float, log, prior, step.",
+        "3: parameters.lr.stp: there is no such key here. Did you mean 'step'? "
+        "Known: confidence, float, log, prior, step.",
     ),
     (
         "n: {int: [4, 0]}",
