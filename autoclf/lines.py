@@ -88,6 +88,11 @@ def _race_line(notice: Notice) -> str:
     match notice.kind:
         case "race":
             return f"{PHASES['race']}: {_numbers(notice.values['finalists'])} ..."
+        case "warm_start" if notice.values["studies"]:
+            number, studies = notice.values["configurations"], ", ".join(notice.values["studies"])
+            return f"Tries first the {number} configurations that these studies found best: {studies}"
+        case "warm_start":
+            return "No earlier study of this store has images that are like these; the search begins by itself."
         case "no_race":
             return (
                 f"{_numbers(notice.values['finalists'])} are close, but not trained with other seeds: that would take "

@@ -30,6 +30,7 @@ class Request:
     cache: Path  # where decoded data sets lie
     sampler: str = DEFAULT_SAMPLER
     scheduler: str = DEFAULT_SCHEDULER
+    warm_start: tuple[str, ...] = ()  # earlier studies of the store whose best is tried first, or `auto`
     target: float | None = None  # of the objective: a trial that comes so far ends this run
     patience_trials: int | None = None  # configurations in a row without a better one, after which none begins
     patience_seconds: float | None = None  # without a better one, after which none begins

@@ -25,11 +25,12 @@ from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store, read_logs
 from search.strategies import check_names, make_strategy
-from search.study import Study, claim, create_study
+from search.study import Study, claim, create_study, load_study
 from search.tracking.connect import warm_up
 from search.tracking.mirrors import check_tensorboard, open_mirrors
 from search.trials import State, Trial
-from spaces import Value
+from search.warm_start import AUTO, PROFILE, begin_warm, profile_of
+from spaces import Baseline, Value
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, absent_classes, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
@@ -68,6 +69,8 @@ def search(request: Request, watch: Watch) -> Outcome:
     store = open_store(request.store)
     name = check_study_name(request.study)
     storage = open_storage(request.storage or store.study_url)
+    for other in set(request.warm_start) - {AUTO}:
+        load_study(storage, other)  # before anything is made
     study = create_study(storage, name, request.space.objective.metric)
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
@@ -77,10 +80,11 @@ def search(request: Request, watch: Watch) -> Outcome:
         data = prepare_data(request, watch)
         _tell_of(data, watch)
         claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
-        _remember(study, request)
+        _remember(study, request, data)
+        warm = _warm(request, store, study, data, watch)
         plan = _plan(request, study, data, watch)
         return _Search(
-            request, store, study, data, plan, watch, lambda: interruption.is_wanted() or lease.is_lost, began
+            request, store, study, data, plan, warm, watch, lambda: interruption.is_wanted() or lease.is_lost, began
         ).run()
 
 
@@ -160,7 +164,15 @@ def _decoding(watch: Watch) -> Callable[[int, int], None]:
     return tell
 
 
-def _remember(study: Study, request: Request) -> None:
+def _warm(request: Request, store: Store, study: Study, data: DataSet, watch: Watch) -> tuple[Baseline, ...]:
+    """Return what earlier studies found best and this one tries first, and say where it is from."""
+    found, learnt_from = begin_warm(study, store, request.space, data, request.warm_start)
+    if request.warm_start and (learnt_from or not found):
+        watch(Notice(kind="warm_start", values={"studies": list(learnt_from), "configurations": len(found)}))
+    return found
+
+
+def _remember(study: Study, request: Request, data: DataSet) -> None:
     """Keep what `autoclf resume` needs."""
     known = study.attributes
     values: dict[str, Any] = {
@@ -174,6 +186,7 @@ def _remember(study: Study, request: Request) -> None:
         "autoclf.tensorboard": None if request.tensorboard is None else str(request.tensorboard),
         "autoclf.sampler": request.sampler,
         "autoclf.scheduler": request.scheduler,
+        PROFILE: profile_of(data),
         "autoclf.races": request.races,
         "autoclf.refits_winner": request.refits,
         "autoclf.reads_test": request.reads_test,
@@ -214,6 +227,7 @@ class _Search:
     study: Study
     data: DataSet
     plan: Plan
+    warm: tuple[Baseline, ...]  # what earlier studies found best
     watch: Watch
     is_interrupted: Callable[[], bool]
     began: float  # as `time.monotonic` gives it
@@ -299,7 +313,8 @@ class _Search:
 
     def _engine(self, book: Book, executor: LocalExecutor, ending: Ending) -> Engine:
         request = self.request
-        strategy = make_strategy(request.space, seed=request.seed, sampler=request.sampler, scheduler=request.scheduler)
+        space = replace(request.space, baselines=(*request.space.baselines, *self.warm))
+        strategy = make_strategy(space, seed=request.seed, sampler=request.sampler, scheduler=request.scheduler)
         return Engine(
             book=book,
             sampler=strategy.sampler,

@@ -163,11 +163,12 @@ def claim(study: Study, *, space: SearchSpace, space_text: str, data: str, seed:
 def _printable(space: SearchSpace) -> dict[str, str]:
     """Return what a space says of each parameter and constant, for the message of a later refusal."""
     params = {param.name: str(param.domain) for param in space.params}
+    priors = {f"{param.name} prior": str(param.prior) for param in space.params if param.prior is not None}
     constants = {constant.path: repr(constant.value) for constant in space.constants}
     data = {f"data.{item.name}": repr(getattr(space.data, item.name)) for item in fields(space.data)}
     tried = {f"baseline {number}": str(dict(pairs)) for number, pairs in enumerate(space.baselines, start=1)}
     budget = {"budget.rungs": str(list(space.budget.rungs)), "budget.eta": str(space.budget.eta)}
-    return params | constants | data | tried | budget | {"objective": space.objective.metric}
+    return params | priors | constants | data | tried | budget | {"objective": space.objective.metric}
 
 
 def _difference(known: Mapping[str, Any], space: SearchSpace, seed: int, changed: list[str]) -> str:

@@ -63,6 +63,12 @@ Scheduler = Annotated[
         metavar="NAME", help="What decides who trains on: asha, freeze-thaw, hyperband, median, none or promotion."
     ),
 ]
+WarmStart = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STUDY|auto", help="Try first what earlier studies found best; may be repeated."),
+]
+Race = Annotated[bool, typer.Option(help="Train the best few with other seeds at the end; the mean decides.")]
+Refit = Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 
@@ -83,10 +89,9 @@ def search(
     sampler: Sampler = "tpe",
     scheduler: Scheduler = "promotion",
     device: Device = "auto",
-    race: Annotated[
-        bool, typer.Option(help="Train the best few with other seeds at the end; the mean decides.")
-    ] = True,
-    refit: Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")] = True,
+    warm_start: WarmStart = None,
+    race: Race = True,
+    refit: Refit = True,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
     data_dir: DataDir = Path("data"),
     on_bad_image: OnBadImage = None,
@@ -117,6 +122,7 @@ def search(
         seed=seed,
         data_dir=data_dir,
         cache=user_cache(),
+        warm_start=tuple(warm_start or ()),
         races=race,
         refits=refit,
         on_bad_image=on_bad_image,
