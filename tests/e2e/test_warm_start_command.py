@@ -1,0 +1,38 @@
+"""A search that begins with what an earlier one found, through the real command."""
+
+import json
+
+import pytest
+
+from search.store import Store
+from search.trials import State
+from tests.books import assert_books_agree
+from tests.command import Desk
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_what_an_earlier_study_found_best_is_tried_first(desk: Desk) -> None:
+    assert desk.run("search", "--space", "tiny.yaml", "--trials", "4", "--no-refit").returncode == 0
+    store = Store(desk.store)
+    complete = [trial for trial in store.trials("tiny") if trial.state is State.COMPLETE]
+    best = max(complete, key=lambda trial: trial.results[-1].val_accuracy)
+
+    done = desk.run(
+        *("search", "--space", "tiny.yaml", "--study", "warm", "--trials", "3", "--warm-start", "auto", "--json")
+    )
+
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    (warm,) = (event for event in told if event["event"] == "warm_start")
+    assert warm["studies"] == ["tiny"]
+    assert dict(store.trials("warm")[0].params) == dict(best.params)
+    assert_books_agree(desk.store, "warm", num_trials=3)
+
+
+def test_a_study_that_is_not_there_is_told_before_anything_is_made(desk: Desk) -> None:
+    done = desk.run("search", "--space", "tiny.yaml", "--warm-start", "nothing")
+
+    assert done.returncode == 2
+    assert "No study is called 'nothing'" in done.stderr
+    assert not Store(desk.store).study("tiny").exists()
