@@ -24,8 +24,9 @@ from spaces import SearchSpace, Value
 from trainer.seeds import derive
 
 STARTUP_TRIALS = 10  # drawn at random before TPE begins
-# TPE's good group holds 25 trials at most. Of very many, the best and the youngest are shown: others change little.
-MOST_BEST, MOST_YOUNG = 75, 225
+# TPE's good group holds 25 trials at most. Of very many, the best and the youngest are shown, and the youngest of those
+# without a reading, near which nothing shall be drawn: others change little.
+MOST_BEST, MOST_YOUNG, MOST_UNREAD = 50, 100, 50
 
 
 class _Shown(FrozenTrial):
@@ -93,8 +94,10 @@ class Tpe:
 
 def worth_showing(trials: Sequence[Trial], scores: Mapping[int, float]) -> Sequence[Trial]:
     """Return all trials, or of very many the best and the youngest, in their order."""
-    if len(trials) <= MOST_BEST + MOST_YOUNG:
+    if len(trials) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD:
         return trials
     best = heapq.nlargest(MOST_BEST, scores, key=lambda number: (scores[number], -number))
-    young = range(len(trials) - MOST_YOUNG, len(trials))
-    return [trials[number] for number in sorted({*best, *young})]
+    is_read = [trial.number in scores or trial.state is State.FAILED for trial in trials]
+    young = [number for number in range(len(trials)) if is_read[number]][-MOST_YOUNG:]
+    unread = [number for number in range(len(trials)) if not is_read[number]][-MOST_UNREAD:]
+    return [trials[number] for number in sorted({*best, *young, *unread})]
