@@ -1,5 +1,6 @@
 """What the engine asks of a tracking store."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,9 @@ class StudyCard:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)  # artifacts, by file name
+    at: float = field(
+        default_factory=time.time, compare=False
+    )  # seconds since 1970; of several looks the last one counts
     files: tuple[tuple[int, Path], ...] = ()  # of trials, by number: artifacts such as the weights of the best
 
 

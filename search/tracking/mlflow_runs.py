@@ -98,7 +98,8 @@ class MlflowRuns:
         run_id = self.study_run_id
         self.client.log_batch(
             run_id,
-            metrics=[Metric(name, value, 0, 0) for name, value in card.metrics.items()],
+            # Of two values with one time MLflow shows the greater as the last.
+            metrics=[Metric(name, value, round(card.at * 1000), 0) for name, value in card.metrics.items()],
             tags=[RunTag(name, value) for name, value in card.tags.items()],
             params=[Param(name, value) for name, value in card.params.items()],
         )

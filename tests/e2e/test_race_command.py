@@ -12,17 +12,23 @@ from search.repeats import finalist_of, seed_of
 from search.store import Store, read_logs
 from search.trials import State
 from tests.books import assert_books_agree
-from tests.command import SPACE, Desk, make_desk
+from tests.command import Desk, make_desk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-# Many short trials that are much alike: a quarter of their training pays for some repeats, and nobody is clearly worse.
-RACY = (
-    SPACE.replace("rungs: [1, 2, 4]", "rungs: [1]")
-    .replace("{choice: [4, 8]}", "4")
-    .replace("[0.01, 0.3]", "[0.1, 0.2]")
-)
-SEARCH = ("search", "--space", "tiny.yaml", "--set", "optimizer=sgd", "--trials", "16", "--workers", "1", "--json")
+# Of three kinds, so that they err on different images; many, so that a quarter of their training pays for some repeats.
+SEVERAL = """
+name: tiny
+data: {source: digits, val_fraction: 0.5}
+budget: {rungs: [4], eta: 2}
+parameters:
+  model: {choice: {resnet9: {width: 4}, lenet5: {}, cnn: {}}}
+  optimizer: {choice: {adamw: {lr: {float: [0.001, 0.01], log: true}}}}
+  training: {batch_size: 128}
+  runtime: {micro_batch: 128, precision: float32}
+"""
+NUM_TRIALS = 14
+SEARCH = ("search", "--space", "tiny.yaml", "--trials", str(NUM_TRIALS), "--workers", "1", "--json")
 
 
 def outcome_of(lines: str) -> dict[str, Any]:
@@ -33,7 +39,7 @@ def outcome_of(lines: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def raced(tmp_path_factory: pytest.TempPathFactory, template: Path) -> tuple[Desk, str]:
     """A desk on which a search with a race has run, and what it told."""
-    desk = make_desk(tmp_path_factory.mktemp("raced"), template=template, space=RACY)
+    desk = make_desk(tmp_path_factory.mktemp("raced"), template=template, space=SEVERAL)
     done = desk.run(*SEARCH)
     assert done.returncode == 0, done.stderr
     return desk, done.stdout
@@ -51,7 +57,7 @@ def test_the_mean_over_seeds_decides(raced: tuple[Desk, str]) -> None:
     assert [event["seed"] for event in events if event["event"] == "repeated"].count(1) == len(scores)
     racing = {n: values for n, values in scores.items() if str(n) not in outcome["race"]["left"]}
     assert fmean(scores[outcome["winner"]]) == max(fmean(values) for values in racing.values())
-    assert_books_agree(desk.store, "tiny", num_trials=12)
+    assert_books_agree(desk.store, "tiny", num_trials=NUM_TRIALS)
 
 
 def test_repeats_take_at_most_a_quarter_of_what_the_search_trained(raced: tuple[Desk, str]) -> None:
@@ -110,7 +116,7 @@ def test_the_same_command_again_repeats_nothing(raced: tuple[Desk, str]) -> None
 
 
 def test_a_killed_race_goes_on_and_ends_alike(raced: tuple[Desk, str], desk: Desk) -> None:
-    (desk.root / "tiny.yaml").write_text(RACY)
+    (desk.root / "tiny.yaml").write_text(SEVERAL)
     with desk.started(*SEARCH[:-1]) as running:
         running.wait_for("repeated")
         running.process.kill()
@@ -123,4 +129,4 @@ def test_a_killed_race_goes_on_and_ends_alike(raced: tuple[Desk, str], desk: Des
         assert all(a == b for a, b in zip(undisturbed["scores"][number], found["scores"][number], strict=False))
     complete = [r for r in read_logs(Store(desk.store).race("tiny")) if r.state is State.COMPLETE]
     assert len({(finalist_of(r), seed_of(r)) for r in complete}) == len(complete), "no seed is trained twice"
-    assert_books_agree(desk.store, "tiny", num_trials=12)
+    assert_books_agree(desk.store, "tiny", num_trials=NUM_TRIALS)
