@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from search.schedulers.base import Action, Finish, Situation, Start, Wait
-from search.schedulers.closing import close, may_start, owed
-from search.schedulers.promotion import Rules, estimate, promotion
+from search.schedulers.closing import may_start, owed
+from search.schedulers.promotion import Rules, pressed_by_time, promotion
 from search.trials import State, Trial
 
 
@@ -26,12 +26,9 @@ class Hyperband:
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
         trials = situation.trials
-        if situation.seconds_left is not None and situation.seconds_left <= 0:
-            return Finish()
-        if situation.seconds_left is not None:
-            closing = close(situation, self.rungs, estimate(trials, self.rungs, self.objective))
-            if closing is not None:
-                return closing
+        pressed = pressed_by_time(situation, self.rungs, self.objective)
+        if pressed is not None:
+            return pressed
         if not situation.has_free_slot:
             return Wait()
         first = self.rungs[bracket_of(len(trials), num_rungs=len(self.rungs), eta=self.eta)]

@@ -27,12 +27,9 @@ class Promotion:
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
         trials = situation.trials
-        if situation.seconds_left is not None and situation.seconds_left <= 0:
-            return Finish()
-        if situation.seconds_left is not None:
-            closing = close(situation, self.rungs, estimate(trials, self.rungs, self.objective))
-            if closing is not None:
-                return closing
+        pressed = pressed_by_time(situation, self.rungs, self.objective)
+        if pressed is not None:
+            return pressed
         if not situation.has_free_slot:
             return Wait()
         started = Start(self.rungs[0]) if may_start(situation, self.rungs[0]) else None
@@ -51,6 +48,21 @@ class Promotion:
         if any(trial.state is State.RUNNING for trial in situation.trials):
             return Wait()
         return self._promotion(situation, at_least=1) or Finish()
+
+
+def pressed_by_time(situation: Situation, rungs: Sequence[float], objective: str) -> Action | None:
+    """Return what a time limit demands now: to finish, or to see to the most hopeful trial; None if nothing.
+
+    Args:
+        situation: With its time limit, if there is one.
+        rungs: Epochs, rising.
+        objective: Of the study; a trial is as hopeful as its readings, carried on to the last rung.
+    """
+    if situation.seconds_left is None:
+        return None
+    if situation.seconds_left <= 0:
+        return Finish()
+    return close(situation, rungs, estimate(situation.trials, rungs, objective))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from search.schedulers.base import Action, Finish, Prune, Resume, Situation, Start, Wait
-from search.schedulers.closing import close, fits, may_start, owed
-from search.schedulers.promotion import estimate, merits_at, scores_at, waits_at
+from search.schedulers.closing import fits, may_start, owed
+from search.schedulers.promotion import merits_at, pressed_by_time, scores_at, waits_at
 from search.trials import State, Trial, readings
 
 STARTUP_TRIALS = 5  # complete, before a median of them says anything
@@ -25,12 +25,9 @@ class Stopping:
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
         trials = situation.trials
-        if situation.seconds_left is not None and situation.seconds_left <= 0:
-            return Finish()
-        if situation.seconds_left is not None:
-            closing = close(situation, self.rungs, estimate(trials, self.rungs, self.objective))
-            if closing is not None:
-                return closing
+        pressed = pressed_by_time(situation, self.rungs, self.objective)
+        if pressed is not None:
+            return pressed
         for trial in trials:
             if self._waits(trial) and not self.stays(trial, trial.reached[-1], trials):
                 return Prune(trial.number)

@@ -16,6 +16,7 @@ from search.engine import Engine
 from search.executors.scripted import Mishap, Script, ScriptedExecutor, Scripts, curve, reading
 from search.jobs import build_job
 from search.notices import Notice
+from search.plan import Plan
 from search.samplers import Tpe
 from search.schedulers import Enough, Promotion, UntilEnough
 from search.storage import open_storage
@@ -25,6 +26,7 @@ from search.tracking.base import StudyCard
 from search.trials import Record, State, Trial
 from spaces import SearchSpace, Value
 from trainer.config import JobConfig, flat
+from trainer.data import DataSet
 from trainer.results import EpochResult, JobEvent, Reached, to_record
 
 METRIC = "val/accuracy"
@@ -32,6 +34,27 @@ RUNGS = (1.0, 3.0, 9.0)
 NAME = "study"
 KILLED = -9
 CRASHED = -11
+DATA = DataSet(
+    root=Path("data"),
+    source="digits",
+    fingerprint="f",
+    class_names=("a", "b"),
+    image_shape=(8, 8, 1),
+    num_train=800,
+    num_val=200,
+    num_test=100,
+    mean=(0.5,),
+    std=(0.2,),
+)
+PLAN = Plan(
+    device="cpu",
+    precision="float32",
+    channels_last=True,
+    micro_batches={"fastnet": 128},
+    images_per_second={"fastnet": 100.0},
+    threads=1,
+    workers=2,
+)
 PARAMS: Mapping[str, Value] = {  # of the small space
     "optimizer": "adamw",
     "optimizer.adamw.lr": 0.001,

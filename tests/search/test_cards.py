@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_samples import METRIC, NAME, new_trial, trial_at
+from search_samples import METRIC, NAME, PLAN, new_trial, trial_at
 
 from search.cards import NUM_WEIGHTS_KEPT, Stage, best_weights, data_card, study_card, versions
 from search.finish import TestReading
@@ -19,15 +19,6 @@ from spaces import SearchSpace
 from trainer.data import DataSet
 from trainer.jobfiles import WEIGHTS
 
-PLAN = Plan(
-    device="cpu",
-    precision="float32",
-    channels_last=True,
-    micro_batches={"fastnet": 128},
-    images_per_second={"fastnet": 100.0},
-    threads=1,
-    workers=2,
-)
 DATA = DataCard(
     name="digits",
     fingerprint="abc",

@@ -5,45 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from search_samples import NAME, Ground, trial_at
+from search_samples import DATA, NAME, PLAN, Ground, trial_at
 
 from search.ending import MOST_OF_LIMIT, Ending
 from search.ensemble import remembered_ensemble
 from search.executors.scripted import Script, ScriptedExecutor, curve
 from search.notices import Notice
-from search.plan import Plan
 from search.refit import MARGIN_SECONDS
 from search.request import Request
 from search.store import read_logs
 from search.trials import State, Trial
 from search.winner import remembered_standing
 from trainer.config import JobConfig
-from trainer.data import DataSet
 from trainer.jobfiles import PREDICTIONS
 from trainer.orders import Order, TrainOrder
 
 NUM_VAL = 400
-DATA = DataSet(
-    root=Path("data"),
-    source="digits",
-    fingerprint="f",
-    class_names=("a", "b"),
-    image_shape=(8, 8, 1),
-    num_train=800,
-    num_val=NUM_VAL,
-    num_test=100,
-    mean=(0.5,),
-    std=(0.5,),
-)
-PLAN = Plan(
-    device="cpu",
-    precision="float32",
-    channels_last=True,
-    micro_batches={"fastnet": 128},
-    images_per_second={"fastnet": 100.0},
-    threads=1,
-    workers=2,
-)
 
 
 def write_predictions(directory: Path, accuracy: float, *, seed: int) -> None:
@@ -87,7 +64,7 @@ def ending(ground: Ground, asked: Request) -> Ending:
         request=replace(asked, races=True, refits=True),
         store=ground.store,
         study=replace(study, name=NAME),
-        data=DATA,
+        data=replace(DATA, num_val=NUM_VAL),
         plan=PLAN,
         executor=Writing(learns, num_slots=2),
         watch=lambda notice: None,

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
-from search_samples import Ground, new_trial, result, trial_at
+from search_samples import DATA, Ground, new_trial, result, trial_at
 
 from search.executors import Event, Gone
 from search.notices import Notice
@@ -25,25 +24,12 @@ from search.refit import (
 )
 from search.trials import State, Trial
 from trainer.config import Value, job_config
-from trainer.data import DataSet
 from trainer.jobfiles import WEIGHTS
 from trainer.orders import Order, TrainOrder
 from trainer.results import Failed, JobEvent, Reached, StepResult, Stopped
 
 WINNER = trial_at(4, {1.0: 0.5, 9.0: 0.9}, ended=State.COMPLETE)
 SEEN = Reached(epoch=9.0, at=1.0, num_parameters=7, predictions="", seen_accuracy=0.97)
-DATA = DataSet(
-    root=Path("data"),
-    source="digits",
-    fingerprint="f",
-    class_names=("a", "b"),
-    image_shape=(8, 8, 1),
-    num_train=800,
-    num_val=200,
-    num_test=100,
-    mean=(0.5,),
-    std=(0.5,),
-)
 
 
 @dataclass(slots=True)

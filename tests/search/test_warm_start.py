@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from search_samples import PARAMS, Ground, open_study, trial_at
+from search_samples import DATA, PARAMS, Ground, open_study, trial_at
 
 from search import eventlog, trials
 from search.errors import StudyError
@@ -29,18 +28,6 @@ from trainer.config import flat, job_config
 from trainer.data import DataSet
 from trainer.results import to_record
 
-DATA = DataSet(
-    root=Path("data"),
-    source="digits",
-    fingerprint="f",
-    class_names=("a", "b"),
-    image_shape=(8, 8, 1),
-    num_train=800,
-    num_val=200,
-    num_test=100,
-    mean=(0.5,),
-    std=(0.2,),
-)
 PHOTOS = replace(DATA, image_shape=(256, 256, 3), num_train=200_000, mean=(0.5,) * 3, std=(0.2,) * 3)
 SGD: Mapping[str, Value] = {"optimizer": "sgd", "optimizer.lr": 0.1, "training.batch_size": 32}
 ADAMW: Mapping[str, Value] = {"optimizer": "adamw", "optimizer.lr": 0.002, "training.batch_size": 64}

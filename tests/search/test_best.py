@@ -1,0 +1,54 @@
+"""Which trial is the best of a search."""
+
+import pytest
+from search_samples import METRIC, after, new_trial, ordered, reached, result, trial_at
+
+from search.book import best_of
+from search.trials import State, Trial
+
+
+def test_the_best_is_a_complete_trial_where_there_is_one() -> None:
+    items = [
+        trial_at(0, {1.0: 0.9}),
+        trial_at(1, {1.0: 0.5, 9.0: 0.6}, ended=State.COMPLETE),
+        trial_at(2, {1.0: 0.5, 9.0: 0.7}, ended=State.COMPLETE),
+    ]
+
+    assert best_of(items, METRIC) == items[2]
+
+
+def test_without_a_complete_one_the_best_is_among_those_that_went_farthest() -> None:
+    items = [trial_at(0, {1.0: 0.9}), trial_at(1, {1.0: 0.2, 3.0: 0.3}), trial_at(2, {1.0: 0.2, 3.0: 0.4})]
+
+    assert best_of(items, METRIC) == items[2]
+
+
+def test_of_two_equal_trials_the_earlier_is_the_best() -> None:
+    items = [trial_at(number, {1.0: 0.5}, ended=State.PRUNED) for number in range(2)]
+
+    assert best_of(items, METRIC) == items[0]
+
+
+def test_of_equal_scores_the_smaller_loss_is_the_best() -> None:
+    items = [
+        after(new_trial(number), ordered(1.0), result(1.0, 0.5, loss=loss), reached(1.0))
+        for number, loss in enumerate((0.5, 0.4, 0.6))
+    ]
+
+    assert best_of(items, METRIC) == items[1]
+
+
+@pytest.mark.parametrize(
+    "items", [[], [new_trial(0)], [trial_at(0, {1.0: 0.9}, ended=State.FAILED)]], ids=["none", "new", "failed"]
+)
+def test_where_nothing_was_read_there_is_no_best(items: list[Trial]) -> None:
+    assert best_of(items, METRIC) is None
+
+
+def test_the_best_by_loss_has_the_smallest() -> None:
+    items = [
+        after(new_trial(number), ordered(1.0), result(1.0, loss=loss), reached(1.0))
+        for number, loss in enumerate((0.5, 0.4, 0.6))
+    ]
+
+    assert best_of(items, "val/loss") == items[1]
