@@ -1,22 +1,15 @@
-"""One algorithm of NePS on tables of recorded curves. `benchmarks.recorded` runs it by a Python that has NePS.
+"""One algorithm of NePS on tables of recorded curves, by a Python that has it; called as `tables` says.
 
-python neps_runs.py TABLES.npz STRATEGY SEED OUT.json
-
-TABLES and OUT are those of syne_tune_runs.py. One training at a time; what is drawn is taken to the nearest row that is
-free, and the algorithm is told of that row. A configuration that goes on pays for its further epochs alone.
+A configuration that goes on pays for its further epochs alone.
 """
 
-import json
-import logging
 import random
-import sys
-import warnings
-from pathlib import Path
 
 import neps
 import numpy as np
 import torch
 from neps import algorithms
+from tables import run, take_nearest
 
 STRATEGIES = {"NePS ASHA": algorithms.asha, "NePS PriorBand": algorithms.priorband}
 ETA = 3
@@ -38,9 +31,7 @@ def search(make, units, scores, seconds, budget, seed):
         name = trial.id.partition("_rung_")[0]
         if name not in rows:
             drawn = np.array([trial.config[f"x{axis}"] for axis in range(num_axes)])
-            known = np.array(sorted(free))
-            rows[name] = int(known[np.square(units[known] - drawn).sum(axis=1).argmin()])
-            free.discard(rows[name])
+            rows[name] = take_nearest(units, drawn, free)
         row = rows[name]
         trial.config.update({f"x{axis}": float(units[row, axis]) for axis in range(num_axes)})
         reading = worst
@@ -56,18 +47,5 @@ def search(make, units, scores, seconds, budget, seed):
     return trace
 
 
-def main():
-    """Run one strategy on every task."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    tables, strategy, seed, out = sys.argv[1:]
-    found = {}
-    with np.load(tables, allow_pickle=False) as arrays:
-        for name in sorted({key.rpartition("/")[0] for key in arrays.files}):
-            parts = [arrays[f"{name}/{part}"] for part in ("units", "scores", "seconds", "budget")]
-            found[name] = search(STRATEGIES[strategy], *parts, int(seed))
-    Path(out).write_text(json.dumps(found))
-
-
 if __name__ == "__main__":
-    main()
+    run(STRATEGIES, search)

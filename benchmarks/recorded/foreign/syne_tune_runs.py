@@ -1,25 +1,14 @@
-"""One scheduler of Syne Tune on tables of recorded curves. `benchmarks.recorded` runs it by a Python that has it.
-
-python syne_tune_runs.py TABLES.npz STRATEGY SEED OUT.json
-
-TABLES holds for each task NAME: `NAME/units` (N, D) in [0, 1], `NAME/scores` (N, E), `NAME/seconds` (N, E) and
-`NAME/budget`. OUT holds the readings of each task in order: seconds, row, epoch, score (null where training diverged).
-One trial trains at a time; what is drawn is taken to the nearest free row, and the scheduler is told of that row.
-"""
+"""One scheduler of Syne Tune on tables of recorded curves, by a Python that has it; called as `tables` says."""
 
 import datetime
-import json
-import logging
 import random
-import sys
-import warnings
-from pathlib import Path
 
 import numpy as np
 from syne_tune.backend.trial_status import Trial
 from syne_tune.config_space import uniform
 from syne_tune.optimizer.baselines import ASHA, ASHACQR, BOHB
 from syne_tune.optimizer.scheduler import SchedulerDecision
+from tables import run, take_nearest
 
 STRATEGIES = {"Syne Tune ASHA": ASHA, "Syne Tune BOHB": BOHB, "Syne Tune ASHA + CQR": ASHACQR}
 ETA = 3
@@ -46,9 +35,7 @@ def search(make, units, scores, seconds, budget, seed):
     while now < budget and free:
         suggestion = scheduler.suggest()
         drawn = np.array([suggestion.config[f"x{axis}"] for axis in range(num_axes)])
-        rows = np.array(sorted(free))
-        row = int(rows[np.square(units[rows] - drawn).sum(axis=1).argmin()])
-        free.discard(row)
+        row = take_nearest(units, drawn, free)
         config = {f"x{axis}": float(units[row, axis]) for axis in range(num_axes)}
         trial = Trial(trial_id=num_rows - len(free) - 1, config=config, creation_time=datetime.datetime.now())
         scheduler.on_trial_add(trial)
@@ -62,18 +49,5 @@ def search(make, units, scores, seconds, budget, seed):
     return trace
 
 
-def main():
-    """Run one strategy on every task."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    tables, strategy, seed, out = sys.argv[1:]
-    found = {}
-    with np.load(tables, allow_pickle=False) as arrays:
-        for name in sorted({key.rpartition("/")[0] for key in arrays.files}):
-            parts = [arrays[f"{name}/{part}"] for part in ("units", "scores", "seconds", "budget")]
-            found[name] = search(STRATEGIES[strategy], *parts, int(seed))
-    Path(out).write_text(json.dumps(found))
-
-
 if __name__ == "__main__":
-    main()
+    run(STRATEGIES, search)
