@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from search.names import run_name
 from search.notices import Notice
-from search.trials import Trial
+from search.trials import OVER_LIMITS, Trial
 
 PHASES = {
     "preparing": "Preparing the data",
@@ -129,6 +129,8 @@ def _trial_line(notice: Notice, trial: Trial, counts: str) -> str:
             return f"{run_name(trial)}: {notice.kind} at epoch {trial.epoch:g}. {counts}"
         case "failed":
             return f"{run_name(trial)}: failed ({trial.reason}): {trial.message.splitlines()[0]}"
+        case "pruned" if trial.reason == OVER_LIMITS:
+            return f"{run_name(trial)}: not trained. {trial.message}"
         case "halved":
             portion = notice.values["portion"]
             return f"{run_name(trial)}: memory ran out; goes on with portions of {portion:,} images"

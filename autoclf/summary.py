@@ -13,7 +13,7 @@ from search.names import run_name
 from search.request import Request
 from search.run import Outcome
 from search.schedulers import Enough
-from search.trials import State
+from search.trials import OVER_LIMITS, State
 from trainer.config import JobConfig, flat
 from trainer.settings import Classical, Plateau, is_pretrained, left_out
 
@@ -158,6 +158,18 @@ def _bounds(test: TestReading, name: str) -> str:
     return f" (95 % interval: {100 * low:.1f} to {100 * high:.1f} %)"
 
 
+def _limits_lines(outcome: Outcome) -> Iterator[str]:
+    """Yield how many configurations cost too much, if any did."""
+    num_over, num = sum(1 for trial in outcome.trials if trial.reason == OVER_LIMITS), len(outcome.trials)
+    if num_over == num and num:
+        yield (
+            "No configuration was within `constraints`. The costs of all are told by "
+            f"`autoclf leaderboard {outcome.study} --format csv`: raise a limit, or let the space draw smaller models."
+        )
+    elif num_over:
+        yield f"{num_over} of {num} configurations cost more than `constraints` allows, and were not trained."
+
+
 def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
     """Yield what the tracking store and the event files do not show yet."""
     places = {
@@ -200,17 +212,23 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     )
     if outcome.ended.is_finished and len(outcome.trials) < request.max_trials:
         lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: {_why_no_more(outcome, request)}")
-    lines += _kept_lines(outcome, request)
+    lines += [*_limits_lines(outcome), *_kept_lines(outcome, request)]
     store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
     if outcome.tracking.get("winner_run"):
         run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
         lines.append(f"The best in MLflow, while `autoclf ui` runs: http://127.0.0.1:5000{run}")
-    lines.append("")
+    return [*lines, *_next_lines(outcome, request, store)]
+
+
+def _next_lines(outcome: Outcome, request: Request, store: str) -> list[str]:
+    """Return what a user may do now, as commands."""
     if not outcome.ended.is_finished:
-        return [*lines, f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
+        return ["", f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
     more = f"autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}"
+    if outcome.trials and all(trial.reason == OVER_LIMITS for trial in outcome.trials):
+        return []
     if outcome.ended.winner is None or outcome.ended.winner.state is not State.COMPLETE:
-        return [*lines, "No trial was trained to the end in this time. Give it more:", f"  {more}"]
+        return ["", "No trial was trained to the end in this time. Give it more:", f"  {more}"]
     commands = {
         f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
         f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
@@ -222,4 +240,4 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     if request.space.num_configurations() > len(outcome.trials):
         commands[more] = "search on"
     width = max(map(len, commands))
-    return [*lines, "Next:", *(f"  {command:{width}}   {what}" for command, what in commands.items())]
+    return ["", "Next:", *(f"  {command:{width}}   {what}" for command, what in commands.items())]

@@ -6,7 +6,7 @@ Whatever happens to a trial goes through here. A crash between two of the three 
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,10 +127,27 @@ class Book:
         self.study.describe(trial.number, "autoclf.epochs", last.epoch if last else 0.0)
         self.study.describe(trial.number, "autoclf.train_seconds", round(trial.train_seconds, 3))
         self.study.describe(trial.number, "autoclf.reason", trial.reason)
+        if trial.footprint is not None:
+            self._tell_costs(trial.number, trial.footprint.costs())
         crash_point("before_tell")
         value = last.metrics()[self.space.objective.metric] if last else None
         self.study.tell(trial.number, trial.state, value)
         crash_point("after_tell")
+
+    def _tell_costs(self, number: int, costs: Mapping[str, float]) -> None:
+        for name, cost in costs.items():
+            self.study.describe(number, f"autoclf.{name}", cost)
+        for name, limit in self.space.constraints.limits().items():
+            if name in costs:
+                self.study.constrain(number, name, costs[name] / limit - 1)
+
+
+def contenders(items: Sequence[Trial]) -> list[Trial]:
+    """Return the complete trials; if there is none, those that went farthest; no failed one, and none over limits."""
+    sound = [t for t in items if t.results and not t.is_hopeless]
+    complete = [t for t in sound if t.state is State.COMPLETE]
+    farthest = max((t.results[-1].epoch for t in sound), default=0.0)
+    return complete or [t for t in sound if t.results[-1].epoch == farthest]
 
 
 def best_of(items: list[Trial], objective: str) -> Trial | None:
@@ -139,8 +156,4 @@ def best_of(items: list[Trial], objective: str) -> Trial | None:
     Of equal scores the smaller loss wins, and then the earlier trial.
     """
     assert objective in OBJECTIVES
-    sound = [t for t in items if t.results and t.state is not State.FAILED]
-    complete = [t for t in sound if t.state is State.COMPLETE]
-    farthest = max((t.results[-1].epoch for t in sound), default=0.0)
-    pool = complete or [t for t in sound if t.results[-1].epoch == farthest]
-    return max(pool, key=lambda t: (trials.merit(t.results[-1], objective), -t.number), default=None)
+    return max(contenders(items), key=lambda t: (trials.merit(t.results[-1], objective), -t.number), default=None)

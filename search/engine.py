@@ -13,7 +13,7 @@ from search.ledger import Ledger
 from search.notices import Notice, Watch
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
-from search.trials import State, Trial
+from search.trials import OVER_LIMITS, State, Trial
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
 from trainer.orders import TrainOrder
@@ -104,6 +104,8 @@ class Engine:
             data_root=self.data_root,
             directory=self.book.directory(number),
             until=until,
+            limits=self.book.space.constraints.limits(),
+            is_to_be_weighed=trial.footprint is None,
         )
         self.executor.start(number, order)
         self._busy.add(number)
@@ -155,7 +157,8 @@ class Engine:
             case Reached() | Stopped():
                 self._tell("paused", number, epoch=event.epoch)
             case Failed():
-                self._end(number, State.FAILED, reason=event.reason, message=event.message)
+                state = State.PRUNED if event.reason == OVER_LIMITS else State.FAILED
+                self._end(number, state, reason=event.reason, message=event.message)
 
     def _bury(self, number: int, gone: Gone) -> None:
         """Note a worker's death; go on from the checkpoint once if it hung or was killed from outside."""

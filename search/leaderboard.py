@@ -26,6 +26,9 @@ COLUMNS = {
     "lr": "lr",
     "batch_size": "batch",
     "parameters": "parameters",
+    "flops": "FLOPs",
+    "latency_ms": "ms/image",
+    "size_mb": "MB",
     "train_seconds": "train s",
     "reason": "reason",
 }
@@ -89,7 +92,7 @@ def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, floa
     value, sureness = merit(last, objective) if last else (0.0, 0.0)
     return (
         trial.state is not State.COMPLETE,
-        trial.state is State.FAILED,
+        trial.is_hopeless,
         -last.epoch if last else 0.0,
         -value,
         -sureness,
@@ -99,6 +102,7 @@ def _order(trial: Trial, objective: str) -> tuple[bool, bool, float, float, floa
 
 def _row(trial: Trial) -> dict[str, object]:
     last = trial.results[-1] if trial.results else None
+    costs = trial.footprint.costs() if trial.footprint else {}
     settings, is_classical = flat(trial.config), isinstance(trial.config.model, Classical)
     return {
         "trial": trial.number,
@@ -113,7 +117,10 @@ def _row(trial: Trial) -> dict[str, object]:
         "optimizer": "" if is_classical else variant_name("optimizer", trial.config.optimizer),
         "lr": None if is_classical else settings["optimizer.lr"],
         "batch_size": settings["training.batch_size"],
-        "parameters": trial.num_parameters,
+        "parameters": trial.num_parameters or costs.get("parameters", 0),
+        "flops": costs.get("flops"),
+        "latency_ms": costs.get("latency_ms"),
+        "size_mb": costs.get("size_mb"),
         "train_seconds": round(trial.train_seconds, 2),
         "reason": trial.reason,
     }
@@ -126,7 +133,7 @@ def _format(name: str) -> Callable[[Any], str]:
         return lambda value: "" if pd.isna(value) else f"{100 * value:.2f} %"
     if name == "val_loss":
         return lambda value: "" if pd.isna(value) else f"{value:.4f}"
-    if name == "lr":
+    if name in ("lr", "flops", "latency_ms", "size_mb"):
         return lambda value: "" if pd.isna(value) else f"{value:.3g}"
     if name == "epochs":
         return lambda value: f"{value:g}"

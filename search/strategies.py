@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from search.errors import StudyError
-from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe, WithPriors
+from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe, WithinLimits, WithPriors
 from search.schedulers import (
     FreezeThaw,
     Hyperband,
@@ -55,13 +55,11 @@ SAMPLERS: Mapping[str, Callable[[Ground], Sampler]] = {
 }
 SCHEDULERS: Mapping[str, Callable[[Ground, Sampler], Scheduler]] = {
     "asha": lambda ground, _: Stopping(
-        rungs=ground.rungs, objective=ground.objective, stays=among_the_best(ground.eta, ground.objective)
+        rungs=ground.rungs, objective=ground.objective, stays=among_the_best(ground.eta)
     ),
     "freeze-thaw": lambda ground, sampler: FreezeThaw(rungs=ground.rungs, surrogate=ground.surrogate, sampler=sampler),
     "hyperband": lambda ground, _: Hyperband(rungs=ground.rungs, eta=ground.eta, objective=ground.objective),
-    "median": lambda ground, _: Stopping(
-        rungs=ground.rungs, objective=ground.objective, stays=above_the_median(ground.objective)
-    ),
+    "median": lambda ground, _: Stopping(rungs=ground.rungs, objective=ground.objective, stays=above_the_median),
     "none": lambda ground, _: Stopping(rungs=ground.rungs[-1:], objective=ground.objective, stays=always),
     "promotion": lambda ground, _: Promotion(rungs=ground.rungs, eta=ground.eta, objective=ground.objective),
 }
@@ -83,7 +81,8 @@ def make_strategy(space: SearchSpace, *, seed: int, sampler: str, scheduler: str
     """
     check_names(sampler=sampler, scheduler=scheduler)
     ground = Ground(space, seed, Surrogate(Encoding(space)))
-    drawing = WithPriors(sampler=SAMPLERS[sampler](ground), space=space, seed=seed)
+    with_priors = WithPriors(sampler=SAMPLERS[sampler](ground), space=space, seed=seed)
+    drawing = WithinLimits(sampler=with_priors, space=space, seed=seed)
     return Strategy(drawing, SCHEDULERS[scheduler](ground, drawing))
 
 

@@ -21,6 +21,7 @@ from spaces import SearchSpace, Value
 from trainer.errors import did_you_mean
 
 UID = "autoclf.uid"
+CONSTRAINT = "constraints"  # Optuna's own name for it
 _TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
 
@@ -80,6 +81,11 @@ class Study:
     def describe(self, number: int, name: str, value: Any) -> None:
         """Set a user attribute of an unfinished trial."""
         patiently(lambda: self._write(number, lambda i: self.storage.set_trial_user_attr(i, name, value)))
+
+    def constrain(self, number: int, name: str, excess: float) -> None:
+        """Say of an unfinished trial how far it is over a constraint, as Optuna keeps it: above 0 is too much."""
+        key = f"{CONSTRAINT}:{name}"
+        patiently(lambda: self._write(number, lambda i: self.storage.set_trial_system_attr(i, key, excess)))
 
     def tell(self, number: int, state: State, value: float | None) -> None:
         """End a trial; one that has ended stays as it is."""
@@ -168,7 +174,8 @@ def _printable(space: SearchSpace) -> dict[str, str]:
     data = {f"data.{item.name}": repr(getattr(space.data, item.name)) for item in fields(space.data)}
     tried = {f"baseline {number}": str(dict(pairs)) for number, pairs in enumerate(space.baselines, start=1)}
     budget = {"budget.rungs": str(list(space.budget.rungs)), "budget.eta": str(space.budget.eta)}
-    return params | priors | constants | data | tried | budget | {"objective": space.objective.metric}
+    limits = {f"constraints.{name}": f"{value:g}" for name, value in space.constraints.limits().items()}
+    return limits | params | priors | constants | data | tried | budget | {"objective": space.objective.metric}
 
 
 def _difference(known: Mapping[str, Any], space: SearchSpace, seed: int, changed: list[str]) -> str:

@@ -12,10 +12,11 @@ from functools import reduce
 from typing import Any
 
 from trainer.config import JobConfig, Value, job_config
-from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped, from_record
+from trainer.results import EpochResult, Failed, Footprint, JobEvent, Reached, Started, Stopped, from_record
 from trainer.settings import Classical
 
 Record = dict[str, Any]
+OVER_LIMITS = "constraint"  # the reason why a trial ended whose model costs more than its space allows
 OBJECTIVES = {  # sign: what is better is larger
     "val/accuracy": 1,
     "val/top5_accuracy": 1,
@@ -57,6 +58,7 @@ class Trial:
     reached: tuple[float, ...] = ()  # rungs, in order
     deaths: int = 0  # workers that died under it
     num_parameters: int = 0
+    footprint: Footprint | None = None  # what its model costs, once that was measured
     ended_at: float | None = None
     reason: str = ""  # why it ended, where that is no plain completion
     message: str = ""  # of a failure
@@ -65,6 +67,11 @@ class Trial:
     def is_owed(self) -> bool:
         """Say whether it was never sent anywhere, or not where it was sent, and no worker has it."""
         return self.state is State.PAUSED and (not self.target or self.target > self.epoch)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Say whether it is known to be worth nothing: it failed, or its model costs too much."""
+        return self.state is State.FAILED or self.reason == OVER_LIMITS
 
     @property
     def train_seconds(self) -> float:
@@ -189,6 +196,8 @@ def _after(trial: Trial, event: JobEvent) -> Trial:
             )
         case Stopped():
             return replace(trial, state=State.PAUSED, epoch=min(event.epoch, trial.target))
+        case Footprint():
+            return replace(trial, footprint=event)
         case Failed():
             return replace(trial, state=State.PAUSED, reason=event.reason, message=event.message)
         case Started():

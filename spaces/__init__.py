@@ -11,7 +11,18 @@ from spaces.errors import SpaceError
 from spaces.loading import json_schema, load_space, preset_names, preset_text
 from spaces.parsing import parse_space
 from spaces.settings import read_changes, read_settings
-from spaces.space import Baseline, BudgetSpec, Confidence, Constant, DataSpec, Objective, Param, Prior, SearchSpace
+from spaces.space import (
+    Baseline,
+    BudgetSpec,
+    Confidence,
+    Constant,
+    Constraints,
+    DataSpec,
+    Objective,
+    Param,
+    Prior,
+    SearchSpace,
+)
 
 __all__ = [
     "Baseline",
@@ -19,6 +30,7 @@ __all__ = [
     "Choice",
     "Confidence",
     "Constant",
+    "Constraints",
     "DataSpec",
     "Domain",
     "Float",

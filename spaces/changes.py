@@ -10,15 +10,16 @@ from spaces.documents import read_document
 from spaces.domains import Value
 from spaces.forms import DOMAIN_WORDS
 
+SECTIONS = ("data", "objective", "budget", "constraints")  # that are no parameters
 SHORT_FOR = {"data": "source", "objective": "metric"}  # what a section means that is written as one word
 
 
 def with_changes(text: str, changes: Mapping[str, Value], *, name: str) -> str:
     """Return a space file in which settings have the values that are given.
 
-    A setting below `data`, `objective` or `budget` is that of the file. Any other is a parameter: it is no longer
-    searched, wherever it stands. Of a choice that brings its own settings, the chosen option keeps those. Baselines
-    lose what is fixed; those that chose something else are left out.
+    A setting below `data`, `objective`, `budget` or `constraints` is that of the file. Any other is a parameter: it is
+    no longer searched, wherever it stands. Of a choice that brings its own settings, the chosen option keeps those.
+    Baselines lose what is fixed; those that chose something else are left out.
 
     Args:
         text: The file.
@@ -34,7 +35,7 @@ def with_changes(text: str, changes: Mapping[str, Value], *, name: str) -> str:
     content: dict[Any, Any] = copy.deepcopy(dict(document.content))
     for path, value in changes.items():
         section, _, setting = path.partition(".")
-        if section in ("data", "objective", "budget"):
+        if section in SECTIONS:
             content[section] = _section(content.get(section), section, setting, value)
         else:
             _fix(content, path, value)

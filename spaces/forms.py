@@ -27,7 +27,7 @@ from pydantic import (
 
 from spaces.domains import Choice, Domain, Float, Integer, Value
 from spaces.errors import shown, written
-from spaces.space import BudgetSpec, Confidence, DataSpec, Direction, Metric, Objective, Prior
+from spaces.space import BudgetSpec, Confidence, Constraints, DataSpec, Direction, Metric, Objective, Prior
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$"
 LONGEST_NAME = 64  # characters
@@ -96,6 +96,7 @@ SettingName = Annotated[Name, AfterValidator(_setting_name)]
 Scalar = Annotated[Value, PlainValidator(_scalar), SCALAR_SCHEMA]
 SettingValue = Annotated[Value, PlainValidator(_setting), SCALAR_SCHEMA]
 Fraction = Annotated[FiniteFloat, Field(gt=0, lt=1)]
+Limit = Annotated[FiniteFloat, Field(gt=0)]
 Rungs = Annotated[list[Annotated[FiniteFloat, Field(gt=0)]], Field(min_length=1), AfterValidator(_increasing)]
 
 
@@ -163,6 +164,21 @@ class BudgetForm(BaseModel):
     def spec(self) -> BudgetSpec:
         """Return the value that the form declares."""
         return BudgetSpec(rungs=tuple(self.rungs), eta=self.eta, trials=self.trials)
+
+
+class ConstraintsForm(BaseModel):
+    """What a model may cost at most."""
+
+    model_config = STRICT
+
+    parameters: Limit | None = Field(None, description="Numbers that training sets.")
+    flops: Limit | None = Field(None, description="Floating-point operations of one answer.")
+    latency_ms: Limit | None = Field(None, description="Milliseconds of one answer, on the device that trains.")
+    size_mb: Limit | None = Field(None, description="Millions of bytes of the file of its weights.")
+
+    def spec(self) -> Constraints:
+        """Return the value that the form declares."""
+        return Constraints(**self.model_dump())
 
 
 class DomainForm(BaseModel):
@@ -294,6 +310,11 @@ class SpaceForm(BaseModel):
         ),
     ] = Field(default_factory=ObjectiveForm)
     budget: BudgetForm = Field(examples=[{"rungs": [1, 3, 9]}])
+    constraints: ConstraintsForm = Field(
+        default_factory=ConstraintsForm,
+        description="What a model may cost at most.",
+        examples=[{"latency_ms": 5, "parameters": 2000000}],
+    )
     parameters: Group = Field(examples=[{"optimizer.lr": {"float": [0.01, 1.0], "log": True}}])
     baselines: Baselines = Field(
         default=[],
@@ -320,5 +341,6 @@ FORMS: dict[str | int, type[BaseModel]] = {  # by the last part of the place of 
     DATA: DataForm,
     OBJECTIVE: ObjectiveForm,
     "budget": BudgetForm,
+    "constraints": ConstraintsForm,
 }
 TAGS = frozenset({FLOAT, INT, CHOICE, GROUP, VALUE, LIST, MAPPING, DATA, OBJECTIVE, "[key]"})

@@ -53,6 +53,7 @@ def parse_space(text: str, *, file: Path) -> SearchSpace:
         constants=declared.constants,
         baselines=baselines,
         file=file,
+        constraints=form.constraints.spec(),
     )
 
 

@@ -5,7 +5,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -92,6 +92,20 @@ class BudgetSpec:
         return self.rungs[-1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What a model may cost at most; absent: as much as it likes."""
+
+    parameters: float | None = None
+    flops: float | None = None  # floating-point operations of one answer
+    latency_ms: float | None = None  # milliseconds of one answer, on the device that trains
+    size_mb: float | None = None  # millions of bytes of the file of its weights
+
+    def limits(self) -> dict[str, float]:
+        """Return those that are set, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline(Mapping[str, Value]):
     """A configuration to try first: values by parameter name; parameters that it leaves out are sampled."""
@@ -127,6 +141,7 @@ class SearchSpace:
     constants: tuple[Constant, ...]
     baselines: tuple[Baseline, ...]  # tried first, in this order
     file: Path
+    constraints: Constraints = Constraints()
 
     @property
     def fingerprint(self) -> str:
@@ -184,6 +199,7 @@ def _count(when: Conditions, by_conditions: Mapping[Conditions, list[Param]]) ->
 def _decisive(space: SearchSpace) -> dict[str, object]:
     """Return what decides a search, ready for JSON."""
     priors = sorted((p.name, json.dumps(p.prior.value), p.prior.confidence) for p in space.params if p.prior)
+    given: dict[str, object] = {"priors": priors, "constraints": space.constraints.limits()}
     return {
         "data": astuple(space.data),
         "metric": space.objective.metric,
@@ -192,7 +208,7 @@ def _decisive(space: SearchSpace) -> dict[str, object]:
         "params": sorted((p.name, p.path, json.dumps(_described(p.domain)), p.when) for p in space.params),
         "constants": sorted((c.path, json.dumps(c.when), json.dumps(c.value)) for c in space.constants),
         "baselines": [sorted(baseline.pairs) for baseline in space.baselines],
-    } | ({"priors": priors} if priors else {})  # without any, a space is what it was before there were priors
+    } | {name: value for name, value in given.items() if value}  # without, a space is what it was before there were any
 
 
 def _described(domain: Domain) -> dict[str, object]:

@@ -16,6 +16,10 @@ class Diverged(RuntimeError):  # noqa: N818  -- it names what happened, as StopI
     """The loss left the finite numbers; the trial ends, the study goes on."""
 
 
+class OverLimits(RuntimeError):  # noqa: N818  -- it says what a model is
+    """A model costs more than it may; the trial ends, the study goes on."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be trusted: torn, altered, or of another job."""
 

@@ -27,13 +27,15 @@ from trainer.crashpoints import crash_point
 from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device, set_arithmetic
-from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, is_out_of_memory
+from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, OverLimits, is_out_of_memory
 from trainer.evaluate import images_to_score, score
 from trainer.features import has_fixed_features, on_features
 from trainer.files import replacing, write_bytes
+from trainer.footprint import footprint
 from trainer.jobfiles import PREDICTIONS, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.launch import launch
 from trainer.lengths import portion_size, steps_in_epoch
+from trainer.limits import check_limits
 from trainer.loop import Scored, is_over, predict_split, train
 from trainer.measure import measure
 from trainer.metrics import estimates
@@ -57,6 +59,7 @@ class _Run:
     state: TrainState
     train_images: Examples
     val_images: Examples
+    image_shape: tuple[int, int, int]  # H, W, C
     history: list[EpochResult]
     scored: Scored | None = None  # the last evaluation of this process
     saved_at: float = field(default_factory=time.monotonic)
@@ -93,12 +96,15 @@ def carry_out(
 def _train(order: TrainOrder, team: Team, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
     """Train; results that the checkpoint already holds are sent again first, as the driver may have lost them."""
     order.directory.mkdir(parents=True, exist_ok=True)
-    run = _prepare(order, team)
+    run = _prepare(order, emit, team)
     now = time.time()
     emit(Started(epoch=_epoch_of(run), pid=os.getpid(), at=now, ready_seconds=now - order.born_at))
     for result in run.history:
         emit(result)
-    emit(_advance(run, emit, should_stop))
+    last = _advance(run, emit, should_stop)
+    if isinstance(last, Reached) and isinstance(order.config.model, Classical):  # it has no size before it is fitted
+        _weigh(order, run.state, run.image_shape, emit)
+    emit(last)
 
 
 def _needs_others(order: TrainOrder, team: Team) -> bool:
@@ -137,8 +143,8 @@ def _load_data(order: TrainOrder | TestOrder) -> DataSet:
     return data_set
 
 
-def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
-    """Open the data, build the model, and go back to the checkpoint if there is a sound one."""
+def _prepare(order: TrainOrder, emit: Callable[[JobEvent], None], team: Team) -> _Run:
+    """Open the data, build and weigh the model, and go back to the checkpoint if there is a sound one."""
     config = order.config
     torch.set_num_threads(config.runtime.threads)
     device = team.device(resolve_device(config.runtime.device))
@@ -152,6 +158,8 @@ def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     if content is not None:
         restore(state, content)
         history = [EpochResult(**result) for result in content["history"]]
+    if not isinstance(config.model, Classical):
+        _weigh(order, state, data_set.image_shape, emit)
     examples: tuple[Examples, Examples] = (images, splits[1])
     features = None
     if has_fixed_features(config, num_train=data_set.num_train):
@@ -161,7 +169,22 @@ def _prepare(order: TrainOrder, team: Team = ALONE) -> _Run:
     is_augmented = features is None and not isinstance(config.model, Classical)
     if content is None and is_augmented and team.leads:
         write_samples(order.directory / SAMPLES, images, config)
-    return _Run(order, state, *examples, history, saved_step=state.step)
+    return _Run(order, state, *examples, data_set.image_shape, history, saved_step=state.step)
+
+
+def _weigh(
+    order: TrainOrder, state: TrainState, image_shape: tuple[int, int, int], emit: Callable[[JobEvent], None]
+) -> None:
+    """Tell what the model costs, where that is wanted.
+
+    Raises:
+        OverLimits: If it costs more than it may.
+    """
+    if not order.is_to_be_weighed or not state.team.leads:
+        return
+    found = footprint(state.model, order.config, image_shape=image_shape, device=state.stretch.loss.device)
+    emit(found)
+    check_limits(found, order.limits)
 
 
 def _trains_on_all(config: JobConfig) -> bool:
@@ -288,6 +311,8 @@ def _reason(error: Exception) -> str:
         return "bad_config"
     if isinstance(error, DataError):
         return "bad_data"
+    if isinstance(error, OverLimits):
+        return "constraint"
     if is_out_of_memory(error):
         return "oom"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

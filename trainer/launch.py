@@ -51,6 +51,8 @@ def as_record(order: TrainOrder) -> dict[str, object]:
         "data_root": str(order.data_root),
         "directory": str(order.directory),
         "until": order.until,
+        "limits": dict(order.limits),
+        "is_to_be_weighed": order.is_to_be_weighed,
         "born_at": order.born_at,
     }
 
@@ -63,6 +65,8 @@ def from_file(path: Path) -> TrainOrder:
         data_root=Path(record["data_root"]),
         directory=Path(record["directory"]),
         until=record["until"],
+        limits=record["limits"],
+        is_to_be_weighed=record["is_to_be_weighed"],
         born_at=record["born_at"],
     )
 

@@ -1,6 +1,7 @@
 """What a worker can be told to do; torch-free, so that a driver can say it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,8 @@ class TrainOrder:
     data_root: Path
     directory: Path  # of the job; holds its checkpoints and predictions
     until: float  # epochs
+    limits: Mapping[str, float] = field(default_factory=dict)  # of the model's footprint, by name
+    is_to_be_weighed: bool = False  # its footprint is wanted, and held against the limits
     born_at: float = field(default_factory=time.time)  # seconds since 1970; when it was handed out
 
 

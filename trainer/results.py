@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,20 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What a model costs whoever asks it."""
+
+    parameters: int  # numbers that training sets, whether or not this job trains them all
+    flops: float | None  # of one answer, a multiplication and an addition counting as two; None for a classical model
+    latency_ms: float  # of one answer on the job's device and in its precision, the best of several
+    size_mb: float  # of its weights as a file, millions of bytes
+
+    def costs(self) -> dict[str, float]:
+        """Return what is known, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
     """The job is at the epoch it was sent to; its checkpoint and predictions lie in its directory."""
 
@@ -155,13 +169,33 @@ class Measured:
     workers: int  # jobs at once that fill the machine
 
 
-REASONS = ("nan_loss", "oom", "disk_full", "bad_config", "bad_data", "crashed", "killed", "timeout", "error")
+REASONS = (
+    "nan_loss",
+    "oom",
+    "disk_full",
+    "bad_config",
+    "bad_data",
+    "constraint",
+    "crashed",
+    "killed",
+    "timeout",
+    "error",
+)
 
-JobEvent = Started | StepResult | EpochResult | Reached | Halved | Stopped | Failed | Tested | FeaturesMade | Measured
-_KINDS: dict[str, type[JobEvent]] = {
-    kind.__name__: kind
-    for kind in (Started, StepResult, EpochResult, Reached, Halved, Stopped, Failed, Tested, FeaturesMade, Measured)
-}
+JobEvent = (
+    Footprint
+    | Started
+    | StepResult
+    | EpochResult
+    | Reached
+    | Halved
+    | Stopped
+    | Failed
+    | Tested
+    | FeaturesMade
+    | Measured
+)
+_KINDS: dict[str, type[JobEvent]] = {kind.__name__: kind for kind in get_args(JobEvent)}
 
 
 def to_record(event: JobEvent) -> dict[str, Any]:

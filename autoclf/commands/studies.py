@@ -12,12 +12,17 @@ def leaderboard(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     store: Store = Path("mlruns"),
     storage: Storage = None,
+    pareto: Annotated[
+        Literal["latency_ms", "flops", "parameters", "size_mb"] | None,
+        typer.Option(metavar="COST", help="Only what no other trial beats in score and in this cost, cheapest first."),
+    ] = None,
     format: Annotated[Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")] = "table",
 ) -> None:
     """Show the trials of a study, best first."""
     from autoclf.tables import print_table
     from search.diagnosis import diagnosis_of, in_words
     from search.leaderboard import leaderboard as rank
+    from search.pareto import pareto_front
     from search.storage import open_storage
     from search.store import check_study_name, open_existing_store
     from search.study import load_study
@@ -26,7 +31,10 @@ def leaderboard(
     name = check_study_name(study)
     known = load_study(open_storage(storage or opened.study_url, read_only=True), name)
     trials = opened.trials(name)
+    if pareto is not None:
+        trials = pareto_front(trials, known.objective, pareto)
     diagnoses = None
     if format in ("json", "csv"):  # for a person it would be a column too many
         diagnoses = {trial.number: in_words(diagnosis_of(trial, opened, name)) for trial in trials}
-    print_table(rank(trials, known.objective, diagnoses=diagnoses), format=format)
+    table = rank(trials, known.objective, diagnoses=diagnoses)
+    print_table(table.sort_values(pareto) if pareto else table, format=format)

@@ -16,9 +16,12 @@ from itertools import accumulate
 import numpy as np
 
 from search.executors.base import Event, Gone
+from search.trials import OVER_LIMITS
 from trainer.config import JobConfig
+from trainer.errors import OverLimits
+from trainer.limits import check_limits
 from trainer.orders import MeasureOrder, Order, TestOrder, TrainOrder
-from trainer.results import EpochResult, Failed, JobEvent, Reached, Started, Stopped
+from trainer.results import EpochResult, Failed, Footprint, JobEvent, Reached, Started, Stopped
 
 LEAVING_SECONDS = 0.01  # simulated, from a worker's last event to its end
 STEPS_AN_EPOCH = 1000
@@ -53,6 +56,7 @@ class Script:
     mishaps: tuple[Mishap, ...] = ()  # by rising epoch; each strikes once, however often the job begins again
     ready_seconds: float = 0.0  # simulated, from the order to the first training step
     num_parameters: int = 0
+    footprint: Footprint | None = None  # told where it is wanted, before training
 
     def seconds_to(self, epoch: float) -> float:
         """Return the simulated seconds of training and evaluation from the start to an epoch."""
@@ -238,6 +242,14 @@ class ScriptedExecutor:
         began_at = self._now + script.ready_seconds
         mishap = next(iter(script.mishaps[self._num_struck.get(number, 0) :]), None)
         job = _Job(script, checkpoint, began_at, deque())
+        if order.is_to_be_weighed and script.footprint is not None:
+            job.agenda.append(_Due(began_at, script.footprint))
+            try:
+                check_limits(script.footprint, order.limits)
+            except OverLimits as error:
+                refused = Failed(reason=OVER_LIMITS, message=str(error), traceback="", at=began_at)
+                job.agenda.extend([_Due(began_at, refused), _Due(began_at + LEAVING_SECONDS, Gone(0))])
+                return job
         job.agenda.extend(_agenda(job, script, order.until, mishap))
         return job
 

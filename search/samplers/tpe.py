@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.samplers.base import next_baseline
 from search.schedulers.promotion import estimate
 from search.suggest import distributions, suggest
-from search.trials import State, Trial
+from search.trials import Trial
 from spaces import SearchSpace, Value
 from trainer.seeds import derive
 
@@ -71,7 +71,7 @@ class Tpe:
         scores = estimate(trials, self.space.budget.rungs, self.space.objective.metric)
         worst = min(scores.values(), default=0.0)
         for trial in worth_showing(trials, scores):
-            study.add_trial(self._trial(trial, worst if trial.state is State.FAILED else scores.get(trial.number)))
+            study.add_trial(self._trial(trial, worst if trial.is_hopeless else scores.get(trial.number)))
         return study
 
     def _trial(self, trial: Trial, value: float | None) -> FrozenTrial:
@@ -97,7 +97,7 @@ def worth_showing(trials: Sequence[Trial], scores: Mapping[int, float]) -> Seque
     if len(trials) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD:
         return trials
     best = heapq.nlargest(MOST_BEST, scores, key=lambda number: (scores[number], -number))
-    is_read = [trial.number in scores or trial.state is State.FAILED for trial in trials]
+    is_read = [trial.number in scores or trial.is_hopeless for trial in trials]
     young = [number for number in range(len(trials)) if is_read[number]][-MOST_YOUNG:]
     unread = [number for number in range(len(trials)) if not is_read[number]][-MOST_UNREAD:]
     return [trials[number] for number in sorted({*best, *young, *unread})]

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
+
+import numpy as np
 
 from search.schedulers.base import Action, Resume, Situation, Stop, Wait
+from search.table import Table
 from search.trials import State, Trial
 
 MARGIN = 1.1  # times the estimate that is kept free for the last stretch of the best trial
@@ -49,18 +51,24 @@ def hopeful(trials: Sequence[Trial], expected: Expected) -> Trial | None:
     return trials[best] if best is not None and expected[best] > to_beat else None
 
 
-def owed(trials: Sequence[Trial], rungs: Sequence[float]) -> Action | None:
+def owed(situation: Situation, table: Table) -> Action | None:
     """Go on with what was interrupted on its way to a rung."""
-    found = next((trial for trial in trials if trial.is_owed), None)
-    return Resume(found.number, found.target or rungs[0]) if found else None
+    rows = np.flatnonzero(table.is_owed)
+    if not len(rows):
+        return None
+    found = situation.trials[int(rows[0])]
+    return Resume(found.number, found.target or table.rungs[0])
 
 
-def may_start(situation: Situation, until: float) -> bool:
+def may_start(situation: Situation, table: Table, until: float) -> bool:
     """Say whether another configuration may begin: there may be more, and time to that epoch seems to be left."""
-    firsts = [trial.results[0] for trial in situation.trials if trial.results]
-    seconds = [first.epoch_seconds / first.epoch * until + first.eval_seconds * max(1.0, until) for first in firsts]
-    needed = median(seconds) if seconds else None
-    return len(situation.trials) < situation.max_trials and fits(needed, situation)
+    if len(situation.trials) >= situation.max_trials:
+        return False
+    if situation.seconds_left is None:
+        return True
+    known = table.paces[np.isfinite(table.paces[:, 0])]
+    needed = float(np.median(known[:, 0] * until + known[:, 1] * max(1.0, until))) if len(known) else None
+    return fits(needed, situation)
 
 
 def fits(seconds: float | None, situation: Situation) -> bool:

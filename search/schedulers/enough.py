@@ -45,6 +45,8 @@ class Enough:
             objective: Of the study.
             seconds: Of this run of the search since a moment, given in seconds since 1970.
         """
+        if self.patience_trials is None and self.patience_seconds is None:
+            return False
         expected = estimate(trials, rungs, objective)
         if not expected:
             return False

@@ -14,6 +14,7 @@ from search.samplers.gp import STARTUP_TRIALS
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
 from search.schedulers.closing import close, fits, hopeful, may_start, owed
 from search.surrogate.outlook import Outlook, Surrogate
+from search.table import Table, table_of
 from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
@@ -41,11 +42,12 @@ class FreezeThaw:
                 return closing
         if not situation.has_free_slot:
             return Wait()
-        return owed(situation.trials, self.rungs) or self._choose(outlook, situation)
+        table = table_of(situation.trials, self.rungs, self.surrogate.encoding.space.objective.metric)
+        return owed(situation, table) or self._choose(outlook, situation, table)
 
-    def _choose(self, outlook: Outlook | None, situation: Situation) -> Action:
+    def _choose(self, outlook: Outlook | None, situation: Situation, table: Table) -> Action:
         """Begin a configuration or go on with a trial, whichever is worth more."""
-        starts = may_start(situation, self.rungs[0])
+        starts = may_start(situation, table, self.rungs[0])
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation)

@@ -5,14 +5,15 @@ Source: Li et al. 2018, "Hyperband", JMLR 18(185), Algorithm 1, for how many con
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+
+import numpy as np
 
 from search.schedulers.base import Action, Finish, Situation, Start, Wait
 from search.schedulers.closing import may_start, owed
 from search.schedulers.promotion import Rules, pressed_by_time, promotion
-from search.trials import State, Trial
+from search.table import Table, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,34 +26,31 @@ class Hyperband:
 
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
-        trials = situation.trials
         pressed = pressed_by_time(situation, self.rungs, self.objective)
         if pressed is not None:
             return pressed
         if not situation.has_free_slot:
             return Wait()
-        first = self.rungs[bracket_of(len(trials), num_rungs=len(self.rungs), eta=self.eta)]
-        started = Start(first) if may_start(situation, first) else None
-        return owed(trials, self.rungs) or self._promotion(situation) or started or self._last(situation)
+        table = table_of(situation.trials, self.rungs, self.objective)
+        first = self.rungs[bracket_of(len(situation.trials), num_rungs=len(self.rungs), eta=self.eta)]
+        started = Start(first) if may_start(situation, table, first) else None
+        return owed(situation, table) or self._promotion(situation) or started or self._last(situation, table)
 
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:
-        for bracket, trials in enumerate(self._brackets(situation.trials)):
-            rules = Rules(rungs=self.rungs[bracket:], eta=self.eta, objective=self.objective, at_least=at_least)
-            found = promotion(trials, situation, rules)
+        table = table_of(situation.trials, self.rungs, self.objective)
+        order = np.array(_order(len(self.rungs), self.eta))
+        brackets = order[table.numbers % len(order)]
+        for bracket in range(len(self.rungs)):
+            rules = Rules(rungs=self.rungs, eta=self.eta, objective=self.objective, at_least=at_least, first=bracket)
+            found = promotion(situation, rules, brackets == bracket)
             if found is not None:
                 return found
         return None
 
-    def _last(self, situation: Situation) -> Action:
-        if any(trial.state is State.RUNNING for trial in situation.trials):
+    def _last(self, situation: Situation, table: Table) -> Action:
+        if table.is_running.any():
             return Wait()
         return self._promotion(situation, at_least=1) or Finish()
-
-    def _brackets(self, trials: Sequence[Trial]) -> list[list[Trial]]:
-        brackets: list[list[Trial]] = [[] for _ in self.rungs]
-        for trial in trials:
-            brackets[bracket_of(trial.number, num_rungs=len(self.rungs), eta=self.eta)].append(trial)
-        return brackets
 
 
 @cache

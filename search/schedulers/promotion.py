@@ -6,14 +6,16 @@ trains something to the last rung; and with a time limit the best one goes on wh
 nothing begins that would be cut off before its rung.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
 from search.schedulers.closing import close, fits, may_start, owed
-from search.trials import State, Trial, merit, readings, result_at
+from search.table import Flags, Floats, Table, table_of
+from search.trials import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,26 +28,26 @@ class Promotion:
 
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
-        trials = situation.trials
         pressed = pressed_by_time(situation, self.rungs, self.objective)
         if pressed is not None:
             return pressed
         if not situation.has_free_slot:
             return Wait()
-        started = Start(self.rungs[0]) if may_start(situation, self.rungs[0]) else None
-        return owed(trials, self.rungs) or self._promotion(situation) or started or self._last(situation)
+        table = table_of(situation.trials, self.rungs, self.objective)
+        started = Start(self.rungs[0]) if may_start(situation, table, self.rungs[0]) else None
+        return owed(situation, table) or self._promotion(situation) or started or self._last(situation, table)
 
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:
         """Resume the best promotable trial of the highest rung that has one."""
         rules = Rules(rungs=self.rungs, eta=self.eta, objective=self.objective, at_least=at_least)
-        return promotion(situation.trials, situation, rules)
+        return promotion(situation, rules)
 
-    def _last(self, situation: Situation) -> Action:
+    def _last(self, situation: Situation, table: Table) -> Action:
         """Wait for what runs; then send the best of each rung on, unless one of its rung is there already.
 
         With a time limit that is meant for whoever fits into what is left of it.
         """
-        if any(trial.state is State.RUNNING for trial in situation.trials):
+        if table.is_running.any():
             return Wait()
         return self._promotion(situation, at_least=1) or Finish()
 
@@ -69,64 +71,60 @@ def pressed_by_time(situation: Situation, rungs: Sequence[float], objective: str
 class Rules:
     """Who goes on from a rung."""
 
-    rungs: Sequence[float]  # epochs, rising
+    rungs: tuple[float, ...]  # epochs, rising
     eta: int  # the best 1/eta go on
     objective: str
     at_least: int = 0  # of each rung that somebody has reached
+    first: int = 0  # place of the rung that they begin at
 
 
-def promotion(trials: Sequence[Trial], situation: Situation, rules: Rules) -> Resume | None:
+def promotion(situation: Situation, rules: Rules, members: Flags | None = None) -> Resume | None:
     """Return who goes on: the best promotable trial of the highest rung that has one.
 
     Args:
-        trials: That are ranked together.
-        situation: With what is left of the time.
+        situation: With all trials, and what is left of the time.
         rules: Of the ranking.
+        members: bool (N,), which trials are ranked together; None for all.
     """
-    by_number = {trial.number: trial for trial in trials}
-    for rung, following in reversed(list(pairwise(rules.rungs))):
-        merits = merits_at(rung, trials, rules.objective)
-        num_best = max(len(merits) // rules.eta, rules.at_least if merits else 0)
-        for number in sorted(merits, key=lambda n: (merits[n], -n), reverse=True)[:num_best]:
-            trial = by_number[number]
-            if waits_at(rung, trial) and fits(trial.seconds_until(following), situation):
-                return Resume(number, following)
+    table = table_of(situation.trials, rules.rungs, rules.objective)
+    for place, following in reversed(list(enumerate(rules.rungs[1:]))):
+        if place < rules.first:
+            return None
+        ranked = ranking(table, place, members)
+        num_best = max(len(ranked) // rules.eta, rules.at_least if len(ranked) else 0)
+        for row in ranked[:num_best][table.waits[ranked[:num_best]] == place].tolist():
+            trial = situation.trials[row]
+            if fits(trial.seconds_until(following), situation):
+                return Resume(trial.number, following)
     return None
 
 
-def scores_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, float]:
-    """Return the score of each trial that reached a rung and has not failed since, by number."""
-    return {number: value for number, (value, _) in merits_at(rung, trials, objective).items()}
-
-
-def merits_at(rung: float, trials: Sequence[Trial], objective: str) -> dict[int, tuple[float, float]]:
-    """Return what ranks each trial that reached a rung and has not failed since, by number."""
-    known = ((t.number, result_at(t, rung)) for t in trials if t.state is not State.FAILED)
-    return {number: merit(result, objective) for number, result in known if result is not None}
+def ranking(table: Table, place: int, members: Flags | None = None) -> NDArray[np.int64]:
+    """Return the rows of the trials that have a reading at the rung of that place, the best first."""
+    has_read = np.isfinite(table.scores[:, place])
+    rows = np.flatnonzero(has_read if members is None else has_read & members)
+    order = np.lexsort((table.numbers[rows], -table.sureness[rows, place], -table.scores[rows, place]))
+    return rows[order]
 
 
 def estimate(trials: Sequence[Trial], rungs: Sequence[float], objective: str) -> dict[int, float]:
     """Return for each trial with a reading what it may score at the last rung.
 
     A reading is carried on by the median gain from rung to rung of the trials that went on from there; where none
-    did, by nothing. Failed trials are left out.
+    did, by nothing. Trials that failed or cost too much are left out.
     """
-    known = [(trial, readings(trial, objective)) for trial in trials if trial.state is not State.FAILED]
-    gains = [_median_gain(lower, upper, [scores for _, scores in known]) for lower, upper in pairwise(rungs)]
-    found = {}
-    for trial, scores in known:
-        if scores:
-            deepest = max(scores)
-            to_come = [] if trial.state is State.COMPLETE else gains[rungs.index(deepest) :]
-            found[trial.number] = scores[deepest] + sum(to_come)
-    return found
+    table = table_of(trials, tuple(rungs), objective)
+    has_read = np.isfinite(table.scores)
+    rows = np.flatnonzero(has_read.any(axis=1))
+    deepest = len(rungs) - 1 - has_read[rows, ::-1].argmax(axis=1)
+    gains = [_median_gain(table.scores[:, place : place + 2]) for place in range(len(rungs) - 1)]
+    to_come = np.array([sum(gains[place:]) for place in range(len(rungs))])
+    found = table.scores[rows, deepest] + np.where(table.is_complete[rows], 0.0, to_come[deepest])
+    return dict(zip(table.numbers[rows].tolist(), found.tolist(), strict=True))
 
 
-def _median_gain(lower: float, upper: float, readings_of_trials: Iterable[Mapping[float, float]]) -> float:
-    gains = [scores[upper] - scores[lower] for scores in readings_of_trials if upper in scores and lower in scores]
-    return max(0.0, median(gains)) if gains else 0.0
-
-
-def waits_at(rung: float, trial: Trial) -> bool:
-    """Say whether a trial is at a rung and has nothing to do."""
-    return trial.state is State.PAUSED and bool(trial.reached) and trial.reached[-1] == rung and not trial.is_owed
+def _median_gain(scores: Floats) -> float:
+    """Return the median of what trials have gained from one rung to the next, by their scores (N, 2)."""
+    gains = scores[:, 1] - scores[:, 0]
+    known = gains[np.isfinite(gains)]
+    return max(0.0, float(np.median(known))) if len(known) else 0.0

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from search.surrogate.encoding import Encoding
 from search.surrogate.gp import Array
-from search.trials import State, Trial, readings
+from search.trials import OVER_LIMITS, State, Trial, readings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,8 @@ class Reader:
         rungs, metric = space.budget.rungs, space.objective.metric
         rows, numbers, rates = [], [], []
         for trial in trials:
+            if trial.reason == OVER_LIMITS:
+                continue  # that says nothing of how good it would be
             known = readings(trial, metric)
             row = [known.get(rung, np.nan) for rung in rungs]
             if trial.state is State.FAILED:

@@ -27,7 +27,7 @@ from search.trials import State, Trial
 from trainer.config import flat
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import PREDICTIONS, SAMPLES
-from trainer.results import EpochResult
+from trainer.results import EpochResult, Footprint
 
 UID = "autoclf.uid"
 DRAWN = "autoclf.drawn"  # the epoch that a trial's files show
@@ -50,6 +50,7 @@ class _Shown:
     num_results: int = 0
     state: State | None = None
     epoch_of_files: float = 0.0
+    has_costs: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +73,9 @@ class MlflowRuns:
         for start in range(0, len(metrics), LARGEST_BATCH):
             self.client.log_batch(shown.run_id, metrics=metrics[start : start + LARGEST_BATCH])
         shown.num_results = len(trial.results)
+        if trial.footprint is not None and not shown.has_costs:
+            self.client.log_batch(shown.run_id, metrics=_costs(trial, trial.footprint))
+            shown.has_costs = True
         if shown.state is not trial.state:
             self._show_state(shown, trial)
 
@@ -230,6 +234,11 @@ def log_data(client: MlflowClient, run_id: str, data: DataCard, *, context: str)
     )
     tags = [InputTag("mlflow.data.context", context)]
     client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
+
+
+def _costs(trial: Trial, footprint: Footprint) -> list[Metric]:
+    at = round(trial.created_at * 1000)  # the same however often it is told
+    return [Metric(f"model/{name}", cost, at, 0) for name, cost in footprint.costs().items()]
 
 
 def _metrics(result: EpochResult) -> list[Metric]:

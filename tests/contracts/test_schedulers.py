@@ -73,8 +73,8 @@ SCHEDULERS: Mapping[str, Make] = {
     ),
     "Hyperband": lambda: Hyperband(rungs=RUNGS, eta=3, objective=METRIC),
     "Promotion": lambda: Promotion(rungs=RUNGS, eta=3, objective=METRIC),
-    "Stopping: asha": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=among_the_best(3, METRIC)),
-    "Stopping: median": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=above_the_median(METRIC)),
+    "Stopping: asha": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=among_the_best(3)),
+    "Stopping: median": lambda: Stopping(rungs=RUNGS, objective=METRIC, stays=above_the_median),
     "Stopping: none": lambda: Stopping(rungs=RUNGS[-1:], objective=METRIC, stays=always),
 }
 MOST_DEATHS = 2

@@ -65,6 +65,6 @@ def stage(ground: Ground, small_space: SearchSpace) -> Stage:
     """A scene in a store of its own."""
 
     def make(**options: object) -> Scene:
-        return Scene(ground=ground, space=small_space, **options)  # type: ignore[arg-type]
+        return Scene(ground=ground, **{"space": small_space, **options})  # type: ignore[arg-type]
 
     return make

@@ -87,6 +87,9 @@ def test_a_row_tells_what_the_trial_is_and_did() -> None:
         "lr": 0.003,
         "batch_size": 64,
         "parameters": 7,
+        "flops": None,
+        "latency_ms": None,
+        "size_mb": None,
         "train_seconds": 2.5,
         "reason": "",
     }

@@ -11,7 +11,7 @@ from search_samples import METRIC, RUNGS, after, new_trial, ordered, reached, re
 from search import trials
 from search.schedulers import Action, Finish, Promotion, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.schedulers.closing import MARGIN, MARGIN_SECONDS
-from search.schedulers.promotion import estimate, scores_at
+from search.schedulers.promotion import estimate
 from search.trials import State, Trial
 from trainer.results import Stopped
 
@@ -175,19 +175,6 @@ def test_failed_trials_do_not_count() -> None:
 
     assert _decide(failed, *others) == Start(1.0)  # two are too few for a best third
     assert _decide(failed, *others, trial_at(3, {1.0: 0.4})) == Resume(2, 3.0)
-
-
-def test_scores_at_a_rung_are_those_of_the_trials_that_reached_it() -> None:
-    items = [trial_at(0, {1.0: 0.2, 3.0: 0.3}), trial_at(1, {1.0: 0.4}), trial_at(2, {}, going_to=1.0)]
-
-    assert scores_at(1.0, items, METRIC) == {0: 0.2, 1: 0.4}
-    assert scores_at(3.0, items, METRIC) == {0: 0.3}
-
-
-def test_a_rung_that_brought_no_result_of_its_own_is_read_at_the_last_one() -> None:
-    trial = after(trial_at(0, {0.25: 0.4}), ordered(0.5), reached(0.5))
-
-    assert scores_at(0.5, [trial], METRIC) == {0: 0.4}
 
 
 # What a trial may score in the end

@@ -127,7 +127,7 @@ HEAD_FAULTS = [  # what stands above `parameters`; the one fault
     (
         "bugdet: {rungs: [1]}\nbudget: {rungs: [1]}",
         "1: bugdet: there is no such key here. Did you mean 'budget'? "
-        "Known: about, baselines, budget, data, name, objective, parameters.",
+        "Known: about, baselines, budget, constraints, data, name, objective, parameters.",
     ),
     ("about: hi", "1: budget: is missing. Write, for example, `budget: {rungs: [1, 3, 9]}`."),
     ("budget: 3", "1: budget: must be a mapping, got 3. Write, for example, `budget: {rungs: [1, 3, 9]}`."),

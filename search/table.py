@@ -1,0 +1,138 @@
+"""All trials of a search as arrays, so that a decision among thousands of them takes milliseconds.
+
+Shapes: N trials, in the order in which they are given; K rungs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import compress, count
+from operator import is_not
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.trials import State, Trial, merit, result_at
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+NOWHERE = -1
+FIRST_ROWS = 64
+
+
+def table_of(trials: Sequence[Trial], rungs: tuple[float, ...], objective: str) -> "Table":
+    """Return what trials stand for as arrays, good until it is asked for again.
+
+    Only what changed since then is read anew: trials are values, and one that is the same object has not changed.
+
+    Args:
+        trials: Of one search.
+        rungs: Epochs, rising.
+        objective: Of the study.
+    """
+    table = _kept(rungs, objective)
+    table.follow(trials)
+    return table
+
+
+@lru_cache(maxsize=4)
+def _kept(rungs: tuple[float, ...], objective: str) -> "Table":
+    return Table(rungs, objective)
+
+
+@dataclass(slots=True, eq=False)
+class Table:
+    """Readings and states of trials; each array has a row for every trial."""
+
+    rungs: tuple[float, ...]
+    objective: str
+    _trials: list[Trial] = field(default_factory=list)
+    _numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST_ROWS, dtype=np.int64))
+    _floats: Floats = field(init=False)  # scores and sureness at the rungs, seconds an epoch and an evaluation
+    _flags: Flags = field(default_factory=lambda: np.zeros((FIRST_ROWS, 3), dtype=np.bool_))
+    _waits: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST_ROWS, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        self._floats = np.zeros((FIRST_ROWS, 2 * len(self.rungs) + 2))
+
+    def follow(self, trials: Sequence[Trial]) -> None:
+        """Read what changed."""
+        if len(trials) < len(self._trials):
+            self._trials = []
+        num_known = len(self._trials)
+        changed = list(compress(count(), map(is_not, self._trials, trials)))
+        self._grow(len(trials))
+        for row in (*changed, *range(num_known, len(trials))):
+            self._read(row, trials[row])
+        self._trials = list(trials)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Return the numbers (N,) of the trials."""
+        return self._numbers[: len(self._trials)]
+
+    @property
+    def scores(self) -> Floats:
+        """Return the scores (N, K), larger is better; NaN where there is no reading, or no hope."""
+        return self._floats[: len(self._trials), : len(self.rungs)]
+
+    @property
+    def sureness(self) -> Floats:
+        """Return what ranks trials of equal scores (N, K); larger is better."""
+        return self._floats[: len(self._trials), len(self.rungs) : 2 * len(self.rungs)]
+
+    @property
+    def paces(self) -> Floats:
+        """Return the first measured seconds of an epoch of training and of an evaluation (N, 2); NaN before that."""
+        return self._floats[: len(self._trials), -2:]
+
+    @property
+    def waits(self) -> NDArray[np.int64]:
+        """Return the place of the rung that each trial is at with nothing to do (N,); -1 where it is at none."""
+        return self._waits[: len(self._trials)]
+
+    @property
+    def is_running(self) -> Flags:
+        """Say whether a worker has each trial (N,)."""
+        return self._flags[: len(self._trials), 0]
+
+    @property
+    def is_owed(self) -> Flags:
+        """Say whether each trial is on its way to a rung, and no worker has it (N,)."""
+        return self._flags[: len(self._trials), 1]
+
+    @property
+    def is_complete(self) -> Flags:
+        """Say whether each trial was trained to the last rung (N,)."""
+        return self._flags[: len(self._trials), 2]
+
+    def _grow(self, num: int) -> None:
+        size = len(self._numbers)
+        if num > size:
+            more = max(num, 2 * size) - size
+            self._numbers = np.concatenate([self._numbers, np.zeros(more, dtype=np.int64)])
+            self._waits = np.concatenate([self._waits, np.zeros(more, dtype=np.int64)])
+            self._floats = np.concatenate([self._floats, np.zeros((more, self._floats.shape[1]))])
+            self._flags = np.concatenate([self._flags, np.zeros((more, self._flags.shape[1]), dtype=np.bool_)])
+
+    def _read(self, row: int, trial: Trial) -> None:
+        num = len(self.rungs)
+        self._numbers[row] = trial.number
+        self._floats[row] = np.nan
+        if not trial.is_hopeless:
+            for place, rung in enumerate(self.rungs):
+                result = result_at(trial, rung)
+                if result is not None:
+                    self._floats[row, [place, num + place]] = merit(result, self.objective)
+        if trial.results:
+            first = trial.results[0]
+            self._floats[row, -2:] = first.epoch_seconds / first.epoch, first.eval_seconds
+        is_running, is_complete = trial.state is State.RUNNING, trial.state is State.COMPLETE
+        self._flags[row] = is_running, trial.is_owed, is_complete
+        self._waits[row] = self._place(trial)
+
+    def _place(self, trial: Trial) -> int:
+        """Return the place of the rung that a trial waits at."""
+        if trial.state is not State.PAUSED or not trial.reached or trial.is_owed:
+            return NOWHERE
+        return self.rungs.index(trial.reached[-1]) if trial.reached[-1] in self.rungs else NOWHERE
