@@ -51,12 +51,21 @@ def visible_devices() -> list[str]:
 
 
 def fastest_precision(device: torch.device) -> Precision:
-    """Choose the precision of autocast: by generation on CUDA, by measurement on a processor."""
+    """Choose the precision of autocast: by generation on CUDA, by measurement on a processor.
+
+    One thread is measured: where other programs compute, several wait for each other, whatever the precision.
+    """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= AMPERE else "float16"
-    if device.type == "cpu" and matmul_rate(torch.bfloat16) > WORTH_IT * matmul_rate(torch.float32):
-        return "bfloat16"
-    return "float32"
+    if device.type != "cpu":
+        return "float32"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        is_worth_it = matmul_rate(torch.bfloat16) > WORTH_IT * matmul_rate(torch.float32)
+    finally:
+        torch.set_num_threads(threads)
+    return "bfloat16" if is_worth_it else "float32"
 
 
 def set_arithmetic(precision: str, device: torch.device) -> None:

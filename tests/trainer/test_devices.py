@@ -89,6 +89,24 @@ def test_a_process_that_has_just_begun_chooses_as_one_that_is_warm() -> None:
     assert fresh.stdout.strip() == fastest_precision(torch.device("cpu"))
 
 
+def test_precision_is_measured_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = torch.get_num_threads(), []
+    rates = {torch.bfloat16: 3.0, torch.float32: 2.0}
+
+    def rate(dtype: torch.dtype) -> float:
+        seen.append(torch.get_num_threads())
+        return rates[dtype]
+
+    monkeypatch.setattr("trainer.devices.matmul_rate", rate)
+    torch.set_num_threads(2)
+    try:
+        assert fastest_precision(torch.device("cpu")) == "bfloat16"
+        assert seen == [1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_fastest_precision_of_a_processor_is_one_that_autocast_takes() -> None:
     precision = fastest_precision(torch.device("cpu"))
 
