@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from search import room, trials
 from search.names import run_name
 from search.notices import Notice
-from search.trials import OVER_LIMITS, Trial
+from search.trials import Trial
 
 PHASES = {
     "preparing": "Preparing the data",
@@ -129,14 +130,25 @@ def _trial_line(notice: Notice, trial: Trial, counts: str) -> str:
             return f"{run_name(trial)}: {notice.kind} at epoch {trial.epoch:g}. {counts}"
         case "failed":
             return f"{run_name(trial)}: failed ({trial.reason}): {trial.message.splitlines()[0]}"
-        case "pruned" if trial.reason == OVER_LIMITS:
-            return f"{run_name(trial)}: not trained. {trial.message}"
+        case "pruned":
+            return _pruned_line(trial)
         case "halved":
             portion = notice.values["portion"]
             return f"{run_name(trial)}: memory ran out; goes on with portions of {portion:,} images"
         case "died":
             why = "hung and was killed" if notice.values["has_hung"] else f"died ({notice.values['code']})"
             return f"{run_name(trial)}: its worker {why}"
+        case _:
+            return ""
+
+
+def _pruned_line(trial: Trial) -> str:
+    """Return why a trial ended out of turn; who was not among the best is told by the table."""
+    match trial.reason:
+        case trials.OVER_LIMITS:
+            return f"{run_name(trial)}: not trained. {trial.message}"
+        case room.NO_ROOM:
+            return f"{run_name(trial)}: gave way, as checkpoints have no more room (--disk)."
         case _:
             return ""
 

@@ -10,6 +10,7 @@ import typer
 
 SOURCES = "a name (digits, cifar10, mnist, ...), npz:FILE, folder:DIR, files:DIR or csv:FILE"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+SIZES = {"M": 1e6, "G": 1e9, "T": 1e12}
 
 Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Directory that holds everything.")]
 Storage = Annotated[
@@ -51,6 +52,14 @@ def patience(text: str) -> "int | float":
             raise typer.BadParameter("0 is no patience. Write a number of configurations, or a time such as 30m.")
         return int(text)
     return seconds(text)
+
+
+def num_bytes(text: str) -> float:
+    """Read a size on disk such as 500MB or 20GB, in units of 1000; a bare number is gigabytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT]?)B?", text.strip(), re.IGNORECASE)
+    if not found or not float(found[1]) > 0:
+        raise typer.BadParameter(f"{text!r} is no size. Write 500MB or 20GB.")
+    return float(found[1]) * SIZES[found[2].upper() or "G"]
 
 
 def user_cache() -> Path:

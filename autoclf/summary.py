@@ -11,6 +11,7 @@ from search.finish import TestReading
 from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
+from search.room import NO_ROOM
 from search.run import Outcome
 from search.schedulers import Enough
 from search.trials import OVER_LIMITS, State
@@ -159,7 +160,7 @@ def _bounds(test: TestReading, name: str) -> str:
 
 
 def _limits_lines(outcome: Outcome) -> Iterator[str]:
-    """Yield how many configurations cost too much, if any did."""
+    """Yield how many configurations cost too much, and how many checkpoints did, if any."""
     num_over, num = sum(1 for trial in outcome.trials if trial.reason == OVER_LIMITS), len(outcome.trials)
     if num_over == num and num:
         yield (
@@ -168,6 +169,9 @@ def _limits_lines(outcome: Outcome) -> Iterator[str]:
         )
     elif num_over:
         yield f"{num_over} of {num} configurations cost more than `constraints` allows, and were not trained."
+    num_out = sum(1 for trial in outcome.trials if trial.reason == NO_ROOM)
+    if num_out:
+        yield f"{num_out} paused trials ended early, as checkpoints had no more room: --disk gives them more."
 
 
 def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:

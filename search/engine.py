@@ -11,6 +11,7 @@ from search import trials
 from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
+from search.room import NO_ROOM
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.trials import OVER_LIMITS, State, Trial
@@ -41,6 +42,7 @@ class Engine:
     watch: Watch
     clock: Callable[[], float] = time.monotonic  # seconds from any beginning; simulated in replays
     kept_free: Callable[[Sequence[Trial]], float] = lambda trials: 0.0  # seconds before the deadline, for what follows
+    crowded_out: Callable[[Sequence[Trial]], Sequence[int]] = lambda trials: ()  # paused ones that the disk can't hold
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
 
@@ -156,9 +158,16 @@ class Engine:
                 self._end(number, State.COMPLETE)
             case Reached() | Stopped():
                 self._tell("paused", number, epoch=event.epoch)
+                self._make_room()
             case Failed():
                 state = State.PRUNED if event.reason == OVER_LIMITS else State.FAILED
                 self._end(number, state, reason=event.reason, message=event.message)
+
+    def _make_room(self) -> None:
+        """End what the disk has no room for."""
+        for number in self.crowded_out(self.book.trials):
+            self._end(number, State.PRUNED, reason=NO_ROOM)
+            remove_state(self.book.directory(number))
 
     def _bury(self, number: int, gone: Gone) -> None:
         """Note a worker's death; go on from the checkpoint once if it hung or was killed from outside."""

@@ -34,6 +34,7 @@ class Request:
     target: float | None = None  # of the objective: a trial that comes so far ends this run
     patience_trials: int | None = None  # configurations in a row without a better one, after which none begins
     patience_seconds: float | None = None  # without a better one, after which none begins
+    disk_bytes: float | None = None  # that checkpoints may take; None for half of what is free
     races: bool = False  # the best few over further seeds, at the end
     refits: bool = False  # the winner, at the end, on training and validation images
     reads_test: bool = True  # at the end, for the winner

@@ -39,6 +39,7 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         cache=cache,
         sampler=known.get("autoclf.sampler", DEFAULT_SAMPLER),
         scheduler=known.get("autoclf.scheduler", DEFAULT_SCHEDULER),
+        disk_bytes=known.get("autoclf.disk_bytes"),
         races=known.get("autoclf.races", False),
         refits=known.get("autoclf.refits_winner", False),
         reads_test=known.get("autoclf.reads_test", True),

@@ -21,6 +21,7 @@ from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, make_plan, num_cores
 from search.request import Request
+from search.room import Room, default_budget
 from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
 from search.store import Store, check_study_name, open_store, read_logs
@@ -187,6 +188,7 @@ def _remember(study: Study, request: Request, data: DataSet) -> None:
         "autoclf.sampler": request.sampler,
         "autoclf.scheduler": request.scheduler,
         PROFILE: profile_of(data),
+        "autoclf.disk_bytes": request.disk_bytes,
         "autoclf.races": request.races,
         "autoclf.refits_winner": request.refits,
         "autoclf.reads_test": request.reads_test,
@@ -311,6 +313,15 @@ class _Search:
             deadline=self._deadline(),
         )
 
+    def _room(self) -> Room:
+        budget, name = self.request.disk_bytes, self.request.study
+        return Room(
+            budget=default_budget(self.store.root) if budget is None else budget,
+            directory=partial(self.store.job, name),
+            rungs=self.request.space.budget.rungs,
+            objective=self.request.space.objective.metric,
+        )
+
     def _engine(self, book: Book, executor: LocalExecutor, ending: Ending) -> Engine:
         request = self.request
         space = replace(request.space, baselines=(*request.space.baselines, *self.warm))
@@ -330,6 +341,7 @@ class _Search:
             max_trials=request.max_trials,
             deadline=self._deadline(),
             kept_free=ending.kept_free,
+            crowded_out=self._room().crowded_out,
             is_interrupted=self.is_interrupted,
             watch=self.watch,
         )

@@ -16,6 +16,7 @@ from autoclf.options import (
     Store,
     TensorBoard,
     TrackingUri,
+    num_bytes,
     patience,
     seconds,
     user_cache,
@@ -67,6 +68,15 @@ WarmStart = Annotated[
     list[str] | None,
     typer.Option(metavar="STUDY|auto", help="Try first what earlier studies found best; may be repeated."),
 ]
+Disk = Annotated[
+    float | None,
+    typer.Option(
+        parser=num_bytes,
+        metavar="SIZE",
+        help="What checkpoints may take, such as 500MB or 20GB; else half of what is free.",
+        show_default=False,
+    ),
+]
 Race = Annotated[bool, typer.Option(help="Train the best few with other seeds at the end; the mean decides.")]
 Refit = Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -90,6 +100,7 @@ def search(
     scheduler: Scheduler = "promotion",
     device: Device = "auto",
     warm_start: WarmStart = None,
+    disk: Disk = None,
     race: Race = True,
     refit: Refit = True,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
@@ -123,6 +134,7 @@ def search(
         data_dir=data_dir,
         cache=user_cache(),
         warm_start=tuple(warm_start or ()),
+        disk_bytes=disk,
         races=race,
         refits=refit,
         on_bad_image=on_bad_image,

@@ -6,7 +6,9 @@ import pytest
 
 from autoclf.lines import data_line, plain_line
 from search.notices import Notice
-from tests.search.search_samples import trial_at
+from search.room import NO_ROOM
+from search.trials import OVER_LIMITS, State, ended
+from tests.search.search_samples import after, trial_at
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,18 @@ def test_what_becomes_of_finalists_and_winner_is_told(kind: str, values: dict[st
 
     assert plain_line(notice, "").endswith(line)
     assert plain_line(notice, "").startswith("#4 ")
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        (OVER_LIMITS, "#4 fastnet sgd: not trained. Too slow."),
+        (NO_ROOM, "#4 fastnet sgd: gave way, as checkpoints have no more room (--disk)."),
+        ("rung", ""),
+    ],
+)
+def test_a_trial_that_ended_out_of_turn_is_told(reason: str, line: str) -> None:
+    end = ended(State.PRUNED, reason=reason, message="Too slow.", at=0.0)
+    notice = Notice(kind="pruned", trial=after(trial_at(4, {1.0: 0.5}), end))
+
+    assert plain_line(notice, "") == line

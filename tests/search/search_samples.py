@@ -17,6 +17,7 @@ from search.executors.scripted import Mishap, Script, ScriptedExecutor, Scripts,
 from search.jobs import build_job
 from search.notices import Notice
 from search.plan import Plan
+from search.room import Room
 from search.samplers import Tpe
 from search.schedulers import Enough, Promotion, UntilEnough
 from search.storage import open_storage
@@ -199,6 +200,7 @@ class Scene:
     max_trials: int = 20
     speed: float = math.inf
     enough: Enough = field(default_factory=Enough)
+    room: Room | None = None
     tape: Tape = field(default_factory=Tape)
     notices: list[Notice] = field(default_factory=list)
     executor: ScriptedExecutor = field(init=False)
@@ -232,6 +234,7 @@ class Scene:
             deadline=None if seconds is None else time.monotonic() + seconds,
             is_interrupted=is_interrupted,
             watch=self.notices.append,
+            crowded_out=self.room.crowded_out if self.room else lambda _: (),
         ).run()
 
     @property

@@ -1,0 +1,73 @@
+"""Keeps the checkpoints of a search within a budget of disk space: what is least likely to go on gives way."""
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search.schedulers.promotion import estimate
+from search.trials import State, Trial
+from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
+
+DEFAULT_SHARE = 0.5  # of what is free when a search begins
+NO_ROOM = "disk"  # the reason why a paused trial ended whose checkpoint gave way
+
+
+@dataclass(slots=True, kw_only=True)
+class Room:
+    """Says which paused trials have to give way; what it keeps only saves time."""
+
+    budget: float  # bytes of checkpoints of trials, running and complete ones included
+    directory: Callable[[int], Path]  # of a trial's checkpoints, by number
+    rungs: tuple[float, ...]  # epochs, rising
+    objective: str
+    _sizes: dict[str, tuple[float, State, int]] = field(default_factory=dict)  # by uid: what was looked at, and bytes
+
+    def crowded_out(self, trials: Sequence[Trial]) -> list[int]:
+        """Return the paused trials that have to end, the one of which least is expected first.
+
+        Args:
+            trials: Of the search, by number. One on its way to a rung does not give way.
+        """
+        sizes = {trial.number: self._size(trial) for trial in trials if not _has_none(trial)}
+        excess = sum(sizes.values()) - self.budget
+        if excess <= 0:
+            return []
+        expected = estimate(trials, self.rungs, self.objective)
+        waiting = [n for n in sizes if trials[n].state is State.PAUSED and not trials[n].is_owed]
+        found: list[int] = []
+        for number in sorted(waiting, key=lambda n: (expected.get(n, -math.inf), -n)):
+            if excess <= 0:
+                break
+            found.append(number)
+            excess -= sizes[number]
+        return found
+
+    def _size(self, trial: Trial) -> int:
+        """Return the bytes of a trial's checkpoints, which change when it reaches an epoch or ends."""
+        known = self._sizes.get(trial.uid)
+        if known is None or known[:2] != (trial.epoch, trial.state):
+            known = (trial.epoch, trial.state, size_of_state(self.directory(trial.number)))
+            self._sizes[trial.uid] = known
+        return known[2]
+
+
+def _has_none(trial: Trial) -> bool:
+    return not trial.epoch or trial.state in (State.PRUNED, State.FAILED)
+
+
+def size_of_state(directory: Path) -> int:
+    """Return the bytes that the checkpoints of a job take."""
+    found = 0
+    for name in (CHECKPOINT, PREVIOUS_CHECKPOINT, INCOMING_CHECKPOINT):
+        try:
+            found += (directory / name).stat().st_size
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def default_budget(directory: Path) -> float:
+    """Return half of the bytes that are free where a directory lies."""
+    return DEFAULT_SHARE * shutil.disk_usage(directory).free

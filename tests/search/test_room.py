@@ -1,0 +1,121 @@
+"""Checkpoints within a budget of disk space."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from search_samples import METRIC, NAME, RUNGS, Stage, after, ordered, trial_at
+
+from autoclf.options import num_bytes
+from search import trials
+from search.room import NO_ROOM, Room, default_budget, size_of_state
+from search.trials import State, Trial
+from trainer.jobfiles import CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS
+
+Keep = Callable[..., Room]
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Keep:
+    """A room for checkpoints of 100 bytes a trial."""
+
+    def make(items: list[Trial], *, budget: float) -> Room:
+        for trial in items:
+            folder = tmp_path / str(trial.number)
+            folder.mkdir(exist_ok=True)
+            (folder / CHECKPOINT).write_bytes(bytes(60))
+            (folder / PREVIOUS_CHECKPOINT).write_bytes(bytes(40))
+            (folder / WEIGHTS).write_bytes(bytes(1000))
+        return Room(budget=budget, directory=lambda n: tmp_path / str(n), rungs=RUNGS, objective=METRIC)
+
+    return make
+
+
+def test_nobody_gives_way_while_there_is_room(keep: Keep) -> None:
+    items = [trial_at(number, {1.0: 0.5}) for number in range(3)]
+
+    assert keep(items, budget=300).crowded_out(items) == []
+
+
+def test_those_of_which_least_is_expected_give_way_and_no_more_than_needed(keep: Keep) -> None:
+    items = [trial_at(number, {1.0: score}) for number, score in enumerate((0.5, 0.2, 0.9, 0.3, 0.2))]
+
+    assert keep(items, budget=350).crowded_out(items) == [4, 1]
+    assert keep(items, budget=300).crowded_out(items) == [4, 1]
+    assert keep(items, budget=299).crowded_out(items) == [4, 1, 3]
+
+
+def test_what_runs_is_owed_or_is_complete_does_not_give_way(keep: Keep) -> None:
+    items = [
+        trial_at(0, {1.0: 0.1}, going_to=3.0),
+        after(trial_at(1, {1.0: 0.1}), ordered(3.0), trials.died(-9, at=0.0)),
+        trial_at(2, {1.0: 0.1, 9.0: 0.2}, ended=State.COMPLETE),
+        trial_at(3, {1.0: 0.9}),
+    ]
+
+    assert keep(items, budget=1).crowded_out(items) == [3]
+
+
+def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
+    items = [trial_at(0, {1.0: 0.1}, ended=State.PRUNED), trial_at(1, {1.0: 0.1}, ended=State.FAILED)]
+    items.append(trial_at(2, {1.0: 0.5}))
+
+    assert keep(items, budget=100).crowded_out(items) == []
+
+
+@given(scores=st.lists(st.integers(0, 9), min_size=1, max_size=10), budget=st.integers(0, 1000))
+def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget: int) -> None:
+    items = [trial_at(number, {1.0: score / 10}) for number, score in enumerate(scores)]
+    room = Room(budget=budget, directory=Path, rungs=RUNGS, objective=METRIC)  # type: ignore[arg-type]
+    room._sizes.update({trial.uid: (trial.epoch, trial.state, 100) for trial in items})
+
+    gone = room.crowded_out(items)
+
+    stay = [number for number in range(len(items)) if number not in gone]
+    assert 100 * len(stay) <= budget
+    assert not gone or 100 * (len(stay) + 1) > budget
+    assert max((scores[n] for n in gone), default=0) <= min((scores[n] for n in stay), default=9)
+
+
+def test_a_search_ends_what_has_no_room_and_goes_on(stage: Stage) -> None:
+    scene = stage(max_trials=12, num_slots=1)
+    for number in range(12):
+        folder = scene.ground.store.job(NAME, number)
+        folder.mkdir(parents=True)
+        (folder / CHECKPOINT).write_bytes(bytes(100))
+    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), rungs=RUNGS, objective=METRIC)
+
+    assert scene.run()
+
+    gave_way = [trial for trial in scene.trials if trial.reason == NO_ROOM]
+    assert gave_way
+    assert all(trial.state is State.PRUNED for trial in gave_way)
+    assert not any((scene.ground.store.job(NAME, trial.number) / CHECKPOINT).exists() for trial in gave_way)
+    best = max(scene.trials, key=lambda trial: trial.results[0].val_accuracy)
+    assert best.state is State.COMPLETE
+
+
+def test_only_checkpoints_count(tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS).write_bytes(bytes(10))
+    (tmp_path / CHECKPOINT).write_bytes(bytes(7))
+
+    assert size_of_state(tmp_path) == 7
+    assert size_of_state(tmp_path / "nowhere") == 0
+    assert default_budget(tmp_path) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("20", 20e9), ("500MB", 5e8), ("1.5 tb", 1.5e12), ("20G", 20e9), ("2gb", 2e9)]
+)
+def test_sizes_are_read_in_units_of_1000(text: str, size: float) -> None:
+    assert num_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["0", "-1GB", "much", "5KB", ""])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="Write 500MB or 20GB"):
+        num_bytes(text)
