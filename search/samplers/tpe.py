@@ -5,20 +5,22 @@ neither, so the sampler does not see the study itself: it sees, for each trial w
 would score at the last rung, and only trials without a reading as running.
 """
 
-import heapq
+import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.samplers.base import next_baseline
-from search.schedulers.promotion import estimate
+from search.schedulers.promotion import estimates
 from search.suggest import distributions, suggest
+from search.table import Floats, table_of
 from search.trials import Trial
 from spaces import SearchSpace, Value
 from trainer.seeds import derive
@@ -68,10 +70,12 @@ class Tpe:
                 seed=seed % 2**32,
             )
         study = optuna.create_study(sampler=sampler, direction="maximize")
-        scores = estimate(trials, self.space.budget.rungs, self.space.objective.metric)
-        worst = min(scores.values(), default=0.0)
-        for trial in worth_showing(trials, scores):
-            study.add_trial(self._trial(trial, worst if trial.is_hopeless else scores.get(trial.number)))
+        scores = estimates(table_of(trials, self.space.budget.rungs, self.space.objective.metric))
+        worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
+        for row in worth_showing(trials, scores):
+            trial, score = trials[row], float(scores[row])
+            value = worst if trial.is_hopeless else None if math.isnan(score) else score
+            study.add_trial(self._trial(trial, value))
         return study
 
     def _trial(self, trial: Trial, value: float | None) -> FrozenTrial:
@@ -92,12 +96,17 @@ class Tpe:
         return known
 
 
-def worth_showing(trials: Sequence[Trial], scores: Mapping[int, float]) -> Sequence[Trial]:
-    """Return all trials, or of very many the best and the youngest, in their order."""
+def worth_showing(trials: Sequence[Trial], scores: Floats) -> Sequence[int]:
+    """Return the rows of all trials, or of very many those of the best and the youngest, in their order.
+
+    Args:
+        trials: All, N of them.
+        scores: (N,), larger is better; NaN where there is none.
+    """
     if len(trials) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD:
-        return trials
-    best = heapq.nlargest(MOST_BEST, scores, key=lambda number: (scores[number], -number))
-    is_read = [trial.number in scores or trial.is_hopeless for trial in trials]
-    young = [number for number in range(len(trials)) if is_read[number]][-MOST_YOUNG:]
-    unread = [number for number in range(len(trials)) if not is_read[number]][-MOST_UNREAD:]
-    return [trials[number] for number in sorted({*best, *young, *unread})]
+        return range(len(trials))
+    is_read = np.isfinite(scores)
+    best = np.argsort(np.where(is_read, -scores, np.inf), kind="stable")[: min(MOST_BEST, int(is_read.sum()))]
+    is_read |= np.array([trial.is_hopeless for trial in trials])
+    young, unread = np.flatnonzero(is_read)[-MOST_YOUNG:], np.flatnonzero(~is_read)[-MOST_UNREAD:]
+    return [int(row) for row in np.unique(np.concatenate([best, young, unread]))]

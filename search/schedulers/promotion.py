@@ -114,13 +114,20 @@ def estimate(trials: Sequence[Trial], rungs: Sequence[float], objective: str) ->
     did, by nothing. Trials that failed or cost too much are left out.
     """
     table = table_of(trials, tuple(rungs), objective)
+    found = estimates(table)
+    rows = np.flatnonzero(np.isfinite(found))
+    return dict(zip(table.numbers[rows].tolist(), found[rows].tolist(), strict=True))
+
+
+def estimates(table: Table) -> Floats:
+    """Return what `estimate` does for each trial of a table (N,); NaN where there is none."""
     has_read = np.isfinite(table.scores)
-    rows = np.flatnonzero(has_read.any(axis=1))
-    deepest = len(rungs) - 1 - has_read[rows, ::-1].argmax(axis=1)
-    gains = [_median_gain(table.scores[:, place : place + 2]) for place in range(len(rungs) - 1)]
-    to_come = np.array([sum(gains[place:]) for place in range(len(rungs))])
-    found = table.scores[rows, deepest] + np.where(table.is_complete[rows], 0.0, to_come[deepest])
-    return dict(zip(table.numbers[rows].tolist(), found.tolist(), strict=True))
+    num_rungs = len(table.rungs)
+    deepest = num_rungs - 1 - has_read[:, ::-1].argmax(axis=1)
+    gains = [_median_gain(table.scores[:, place : place + 2]) for place in range(num_rungs - 1)]
+    to_come = np.array([sum(gains[place:]) for place in range(num_rungs)])
+    found = table.scores[np.arange(len(deepest)), deepest]  # NaN where nothing was read
+    return np.asarray(found + np.where(table.is_complete, 0.0, to_come[deepest]))
 
 
 def _median_gain(scores: Floats) -> float:

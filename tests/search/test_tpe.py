@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from search_samples import RUNGS, after, new_trial, ordered, reached, result, trial_at
 
@@ -183,16 +184,16 @@ _FAILED = {"kind": "ended", "state": "failed", "reason": "oom", "message": "", "
 def test_of_very_many_trials_the_best_and_the_youngest_are_shown() -> None:
     read = [trial_at(number, {1.0: 0.9 if number == 3 else 0.1}) for number in range(1700)]
     many = [*read, *(trial_at(number, {}, going_to=1.0) for number in range(1700, 2000))]
-    scores = {trial.number: trial.results[-1].val_accuracy for trial in read}
+    scores = np.array([trial.results[-1].val_accuracy if trial.results else math.nan for trial in many])
 
-    shown = [trial.number for trial in worth_showing(many, scores)]
+    shown = list(worth_showing(many, scores))
 
     assert shown == sorted(shown)
     assert 3 in shown
     assert set(range(1700 - MOST_YOUNG, 1700)) <= set(shown), "however many run beside them"
     assert sum(number >= 1700 for number in shown) == MOST_UNREAD
     assert len(shown) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD
-    assert worth_showing(many[:200], {}) == many[:200], "of few, all"
+    assert list(worth_showing(many[:200], scores[:200])) == list(range(200)), "of few, all"
 
 
 def test_what_a_sampler_was_shown_before_changes_nothing(line: SearchSpace) -> None:
