@@ -51,6 +51,7 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "event": "outcome",
         "study": outcome.study,
         "finished": outcome.ended.is_finished,
+        "left_to": list(outcome.others),
         "trials": len(outcome.trials),
         "winner": winner.number if winner else None,
         "config": flat(winner.config) if winner else None,
@@ -226,6 +227,8 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
 
 def _next_lines(outcome: Outcome, request: Request, store: str) -> list[str]:
     """Return what a user may do now, as commands."""
+    if outcome.others:
+        return ["", f"Nothing is left to do here; {', '.join(outcome.others)} ends the search."]
     if not outcome.ended.is_finished:
         return ["", f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
     more = f"autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}"

@@ -6,11 +6,13 @@ Whatever happens to a trial goes through here. A crash between two of the three 
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from search import eventlog, trials
+from search.crew import Alone, Crew
 from search.errors import StudyError
 from search.ledger import BuildJob
 from search.store import Store
@@ -41,24 +43,42 @@ class Book:
     study: Study
     tracker: Tracker
     build: BuildJob
+    crew: Crew = field(default_factory=Alone)
     trials: list[Trial] = field(default_factory=list)  # by number
+    _of_others: set[int] = field(default_factory=set)  # trials that other drivers wrote of
 
     def directory(self, number: int) -> Path:
         """Return where a trial's checkpoints lie."""
         return self.store.job(self.name, number)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until no other driver decides, and read what the others wrote; the block has the turn.
+
+        Raises:
+            Lost: From the block, where the turn was taken away because it took too long.
+        """
+        with self.crew.turn() as changed:
+            for number in sorted(changed):
+                self._read(number)
+            self._free_abandoned()
+            yield
 
     def begin_trial(self, params: Mapping[str, Value]) -> Trial:
         """Write down a new trial; return it, paused at epoch 0."""
         uid = uuid.uuid4().hex
         number = self.study.add_trial(params, distributions(self.space, params), uid=uid)
         crash_point("after_ask")
+        if number > len(self.trials):
+            self._open_logs_of_others(number)
         assert number == len(self.trials), f"trial {number} of {len(self.trials)}"
         return self._open_log(number, params, uid)
 
     def record(self, number: int, record: Record) -> Trial:
         """Write down what happened to a trial; return it as it is now."""
         before = self.trials[number]
-        eventlog.append(self.store.log(self.name, number), record)
+        with self.crew.writing(number):
+            eventlog.append(self.store.log(self.name, number), record)
         crash_point("after_log")
         after = trials.apply(before, record)
         self.trials[number] = after
@@ -91,22 +111,57 @@ class Book:
                 f"holds {len(known)}. It is another database, or it was emptied: name the right one with "
                 f"--storage, or search under another name with --study."
             )
-        for frozen in known[len(self.trials) :]:
-            self._open_log(frozen.number, frozen.params, frozen.user_attrs["autoclf.uid"])
+        self._open_logs_of_others(len(known))
+        self._free_abandoned()
+        held = self.crew.claimed()
         for number, trial in enumerate(self.trials):
-            if trial.state is State.RUNNING:
-                self.record(number, {"kind": "released", "at": time.time()})
-            elif trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
+            if number in held:
+                continue  # its driver shows it
+            if trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
                 self.end(number, State.COMPLETE)
-            if not known[number].state.is_finished():
-                self._tell_study(self.trials[number], self.trials[number].results)
             self.tracker.show(self.trials[number])
+        self.level()
+
+    def level(self) -> None:
+        """Tell study and tracking store of what stands in the logs alone: a driver may have died in between."""
+        for number in sorted(self._of_others):
+            self.tracker.show(self.trials[number])
+        held = self.crew.claimed()
+        for known, trial in zip(self.study.trials(), self.trials, strict=True):
+            if not known.state.is_finished() and trial.number not in held:
+                self._tell_study(trial, trial.results)
+
+    def _free_abandoned(self) -> None:
+        """Let whatever dead drivers were training go on from where it left a checkpoint."""
+        for number in self.crew.abandoned():
+            self._read(number)
+            self._tell_study(self.trials[number], self.trials[number].results)
+            self.tracker.show(self.trials[number])
+        held = self.crew.claimed()
+        for trial in list(self.trials):
+            if trial.state is State.RUNNING and trial.number not in held:
+                self.record(trial.number, {"kind": "released", "at": time.time()})
+
+    def _read(self, number: int) -> None:
+        """Read the log of a trial that another driver wrote to."""
+        if number > len(self.trials):
+            self._open_logs_of_others(number)
+        trial = trials.fold(eventlog.read(self.store.log(self.name, number)))
+        self._of_others.add(number)
+        if trial is not None:
+            self.trials[number : number + 1] = [trial]
+
+    def _open_logs_of_others(self, num: int) -> None:
+        """Begin the logs of trials that stand in the study and have none: their driver died in between."""
+        for frozen in self.study.trials()[len(self.trials) : num]:
+            self._open_log(frozen.number, frozen.params, frozen.user_attrs["autoclf.uid"])
 
     def _open_log(self, number: int, params: Mapping[str, Value], uid: str) -> Trial:
         record = trials.created(number=number, uid=uid, params=params, config=flat(self.build(params)), at=time.time())
         path = self.store.log(self.name, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        eventlog.append(path, record)
+        with self.crew.writing(number):
+            eventlog.append(path, record)
         trial = trials.fold([record])
         assert trial is not None
         self.trials.append(trial)

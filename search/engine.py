@@ -3,11 +3,13 @@
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
 from search import trials
+from search.crew import Lost
 from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
@@ -45,28 +47,47 @@ class Engine:
     crowded_out: Callable[[Sequence[Trial]], Sequence[int]] = lambda trials: ()  # paused ones that the disk can't hold
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
+    _has_more_to_keep: bool = True  # checkpoints, since room was made for them
+    has_left: bool = False  # the study to other drivers, with nothing left to do for this one
 
     def run(self) -> bool:
         """Search until the budget is spent or somebody interrupts; return whether the search is finished.
 
-        When it is, every trial has ended. When it is not, what ran has left a checkpoint and can go on.
+        When it is, every trial has ended. When it is not, what ran has left a checkpoint and can go on; other drivers
+        may be at it.
         """
-        while not self.is_interrupted():
-            if self._fill():
-                self._end_all()
-                return True
+        while not self.is_interrupted() and not self.has_left:
+            with suppress(Lost):  # the turn, or a trial: the next turn sees it as it is
+                if self._fill():
+                    self._close()
+                    return True
             self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
         self._drain()
         return False
 
     def _fill(self) -> bool:
         """Carry out decisions until there is nothing to do now; return whether the search is over."""
-        while True:
-            action = self.scheduler.decide(self._situation())
-            if isinstance(action, Finish):
-                return True
-            if not self._carry_out(action):
-                return False
+        with self.book.turn():
+            self._make_room()
+            while True:
+                action = self.scheduler.decide(self._situation())
+                if isinstance(action, Finish):
+                    return self._finish()
+                if not self._carry_out(action):
+                    return False
+
+    def _finish(self) -> bool:
+        """End every trial, if that is for this driver to do; return whether it is done.
+
+        Of several drivers the last one ends the search, when no other one trains.
+        """
+        if self.book.crew.leave_to_others():
+            self.has_left = True
+            return False
+        if not all(self.book.crew.claimed().values()):
+            return False
+        self._end_all()
+        return True
 
     def _situation(self) -> Situation:
         left = None if self.deadline is None else self.deadline - self.clock() - self.kept_free(self.book.trials)
@@ -100,6 +121,7 @@ class Engine:
                 assert_never(action)
 
     def _order(self, number: int, until: float) -> None:
+        self.book.crew.claim(number)
         trial = self.book.record(number, trials.ordered(until, at=time.time()))
         order = TrainOrder(
             config=trial.config,
@@ -121,16 +143,23 @@ class Engine:
 
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
-            if isinstance(event.what, Gone):
-                self._busy.discard(event.job)
-                self._stopping.discard(event.job)
-                if self.book.trials[event.job].state is State.RUNNING:
-                    self._bury(event.job, event.what)
-            elif isinstance(event.what, StepResult):
-                values = {"epoch": event.what.epoch, "images_per_second": event.what.images_per_second}
-                self._tell("progress", event.job, **values)
-            elif not self.book.trials[event.job].state.is_over:
-                self._note(event.job, event.what)
+            try:
+                self._take_one(event)
+            except Lost:
+                self._stop([event.job])
+
+    def _take_one(self, event: Event) -> None:
+        if isinstance(event.what, Gone):
+            self._busy.discard(event.job)
+            self._stopping.discard(event.job)
+            if self.book.trials[event.job].state is State.RUNNING:
+                self._bury(event.job, event.what)
+            self.book.crew.release(event.job)
+        elif isinstance(event.what, StepResult):
+            values = {"epoch": event.what.epoch, "images_per_second": event.what.images_per_second}
+            self._tell("progress", event.job, **values)
+        elif not self.book.trials[event.job].state.is_over:
+            self._note(event.job, event.what)
 
     def _note(self, number: int, event: JobEvent) -> None:
         """Write down what a worker reports, and what follows from it."""
@@ -158,13 +187,16 @@ class Engine:
                 self._end(number, State.COMPLETE)
             case Reached() | Stopped():
                 self._tell("paused", number, epoch=event.epoch)
-                self._make_room()
+                self._has_more_to_keep = True
             case Failed():
                 state = State.PRUNED if event.reason == OVER_LIMITS else State.FAILED
                 self._end(number, state, reason=event.reason, message=event.message)
 
     def _make_room(self) -> None:
         """End what the disk has no room for."""
+        if not self._has_more_to_keep:
+            return
+        self._has_more_to_keep = False
         for number in self.crowded_out(self.book.trials):
             self._end(number, State.PRUNED, reason=NO_ROOM)
             remove_state(self.book.directory(number))
@@ -190,12 +222,15 @@ class Engine:
         self._tell(state.value, number, reason=reason, message=message, **values)
 
     def _end_all(self) -> None:
-        """Prune what waits and what runs, and kill its workers: the search is over."""
+        """Prune what waits and what runs: the search is over."""
         has_begun_all = len(self.book.trials) >= self.max_trials
         out_of_time = self.deadline is not None and (not has_begun_all or self.clock() >= self.deadline)
         for trial in list(self.book.trials):
             if not trial.state.is_over:
                 self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")
+
+    def _close(self) -> None:
+        """Kill the workers of what has ended."""
         self.executor.close()
         until = self.clock() + CLOSING_SECONDS
         while self._busy and self.clock() < until:
@@ -210,7 +245,8 @@ class Engine:
         self.executor.close()
         for number in self._busy:
             if self.book.trials[number].state is State.RUNNING:
-                self.book.record(number, {"kind": "released", "at": time.time()})
+                with suppress(Lost):
+                    self.book.record(number, {"kind": "released", "at": time.time()})
 
     def _tell(self, kind: str, number: int, **values: object) -> None:
         self.watch(Notice(kind=kind, trial=self.book.trials[number], values=values))

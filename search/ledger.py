@@ -1,11 +1,13 @@
 """Where the engine writes down what happens to trials: real books in production, memory in replays."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from search import trials
+from search.crew import Alone, Crew
 from search.trials import Record, State, Trial
 from spaces import SearchSpace, Value
 from trainer.config import JobConfig
@@ -27,8 +29,21 @@ class Ledger(Protocol):
         """Return all trials, by number without gaps."""
         ...
 
+    @property
+    def crew(self) -> Crew:
+        """Return the drivers of the search."""
+        ...
+
     def directory(self, number: int) -> Path:
         """Return where a trial's checkpoints lie."""
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait until no other driver decides, and read what the others wrote; the block has the turn.
+
+        Raises:
+            Lost: From the block, where the turn was taken away because it took too long.
+        """
         ...
 
     def begin_trial(self, params: Mapping[str, Value]) -> Trial:
@@ -36,7 +51,11 @@ class Ledger(Protocol):
         ...
 
     def record(self, number: int, record: Record) -> Trial:
-        """Write down what happened to a trial; return it as it is now."""
+        """Write down what happened to a trial; return it as it is now.
+
+        Raises:
+            Lost: If it is another driver's.
+        """
         ...
 
     def end(self, number: int, state: State, *, reason: str = "", message: str = "") -> Trial:
@@ -51,10 +70,16 @@ class MemoryLedger:
     space: SearchSpace
     build: BuildJob
     trials: list[Trial] = field(default_factory=list)
+    crew: Crew = field(default_factory=Alone)
 
     def directory(self, number: int) -> Path:
         """Return a path at which nothing lies."""
         return NOWHERE / str(number)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Give the turn."""
+        yield
 
     def begin_trial(self, params: Mapping[str, Value]) -> Trial:
         """Keep a new trial."""

@@ -7,11 +7,13 @@ however often it was trained.
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search import eventlog, trials
+from search.crew import Alone, Crew
 from search.errors import StudyError
 from search.store import Store, read_logs
 from search.trials import Record, State, Trial
@@ -40,10 +42,16 @@ class Repeats:
     store: Store
     searched: Sequence[Trial]  # the trials of the search, by number
     trials: list[Trial] = field(default_factory=list)  # the repeats, by a number of their own
+    crew: Crew = field(default_factory=Alone)  # one driver ends a search
 
     def directory(self, number: int) -> Path:
         """Return where a repeat's checkpoints and predictions lie."""
         return self.store.race(self.study) / str(number)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Give the turn."""
+        yield
 
     def begin_trial(self, params: Mapping[str, Value]) -> Trial:
         """Write down a new repeat; return it, paused at epoch 0."""

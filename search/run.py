@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from search.book import Book
 from search.cards import Stage, best_weights, data_card, study_card
+from search.crew import Alone, Crew
 from search.diagnosis import Finding, diagnosis_among
 from search.ending import Ended, Ending
 from search.engine import Engine
@@ -24,7 +26,7 @@ from search.request import Request
 from search.room import Room, default_budget
 from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
-from search.store import Store, check_study_name, open_store, read_logs
+from search.store import Store, check_place, check_study_name, open_store, read_logs
 from search.strategies import check_names, make_strategy
 from search.study import Study, claim, create_study, load_study
 from search.tracking.connect import warm_up
@@ -54,6 +56,7 @@ class Outcome:
     tracking: Mapping[str, str]  # addresses: experiment, study run and winner's run
     num_not_uploaded: int  # looks that the tracking store could not be shown
     num_not_written: int  # looks that could not be written to event files
+    others: tuple[str, ...] = ()  # drivers that go on with the study, which this one has left to them
 
 
 def search(request: Request, watch: Watch) -> Outcome:
@@ -77,16 +80,37 @@ def search(request: Request, watch: Watch) -> Outcome:
     directory.mkdir(parents=True, exist_ok=True)
     warm_up(store, request.tracking_uri)
     load_server(fits=has_classical(request.space))
-    with Lease(study, directory) as lease, _interruptions() as interruption:
+    with _driving(study, directory) as (crew, has_lost), _interruptions() as interruption:
         data = prepare_data(request, watch)
         _tell_of(data, watch)
-        claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
-        _remember(study, request, data)
-        warm = _warm(request, store, study, data, watch)
+        with crew.turn():
+            claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
+            _remember(study, request, data)
+            check_place(directory, study.attributes["autoclf.uid"], num_trials=len(study.trials()))
+            warm = _warm(request, store, study, data, watch)
         plan = _plan(request, study, data, watch)
         return _Search(
-            request, store, study, data, plan, warm, watch, lambda: interruption.is_wanted() or lease.is_lost, began
+            request, store, study, data, plan, warm, crew, watch, lambda: interruption.is_wanted() or has_lost(), began
         ).run()
+
+
+@contextmanager
+def _driving(study: Study, directory: Path) -> Iterator[tuple[Crew, Callable[[], bool]]]:
+    """Drive a study: with others where its database is PostgreSQL, alone elsewhere.
+
+    The block is given the drivers, and what says whether another one has taken the study away.
+
+    Raises:
+        StudyError: If another driver has the study, and it can't be shared.
+    """
+    if study.storage.engine.dialect.name == "postgresql":
+        from search.crew.postgres import PostgresCrew  # which few need
+
+        with PostgresCrew(study.storage.engine, study.name) as crew:
+            yield crew, lambda: False
+        return
+    with Lease(study, directory) as lease:
+        yield Alone(), lambda: lease.is_lost
 
 
 class _Interruption:
@@ -230,6 +254,7 @@ class _Search:
     data: DataSet
     plan: Plan
     warm: tuple[Baseline, ...]  # what earlier studies found best
+    crew: Crew
     watch: Watch
     is_interrupted: Callable[[], bool]
     began: float  # as `time.monotonic` gives it
@@ -248,14 +273,20 @@ class _Search:
             study=self.study,
             tracker=mirrors,
             build=partial(_job, request, self.data, self.plan),
+            crew=self.crew,
         )
-        book.recover()
+        with self.crew.turn():
+            book.recover()
         spent_before = self._trained(book)
         mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="RUNNING")))
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
         ending = self._ending(executor)
         try:
-            is_over = self._engine(book, executor, ending).run()
+            engine = self._engine(book, executor, ending)
+            is_over = engine.run()
+            if is_over:
+                with self.crew.turn():
+                    book.level()
             ended = ending.settle(book.trials, is_over=is_over)
         except BaseException:
             executor.close()
@@ -265,11 +296,13 @@ class _Search:
         winner = ended.winner
         if ended.is_finished:
             self._tidy_up(book, keep=winner)
-        status = "FINISHED" if ended.is_finished else "KILLED"
-        stage = Stage(status=status, standing=ended.standing, test=ended.test)
-        final = study_card(request, self.plan, card, book.trials, stage)
-        files = best_weights(book.trials, winner, request.space.objective.metric, self.store, request.study)
-        mirrors.show_study(replace(final, files=files))
+        if not engine.has_left:  # else it is for the others to show
+            stage = Stage(
+                status="FINISHED" if ended.is_finished else "KILLED", standing=ended.standing, test=ended.test
+            )
+            final = study_card(request, self.plan, card, book.trials, stage)
+            files = best_weights(book.trials, winner, request.space.objective.metric, self.store, request.study)
+            mirrors.show_study(replace(final, files=files))
         mirrors.close(timeout_seconds=UPLOAD_SECONDS)
         return Outcome(
             study=request.study,
@@ -282,6 +315,7 @@ class _Search:
             tracking=mirrors.addresses(winner.number if winner else None),
             num_not_uploaded=mirrors.num_not_uploaded,
             num_not_written=mirrors.num_not_written,
+            others=self.crew.others() if engine.has_left else (),
         )
 
     def _deadline(self) -> float | None:

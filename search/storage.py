@@ -18,6 +18,7 @@ from search.errors import StorageBusyError, StudyError
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # that a locked or restarting database is waited for
+LONGEST_SILENCE = "30s"  # within a transaction: a process that was stopped in one must not stop the others
 BUSY_MILLISECONDS = 5000  # that SQLite itself waits; short, so that waiting shows
 
 
@@ -36,7 +37,7 @@ def open_storage(url: str, *, read_only: bool = False) -> RDBStorage:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(url, parsed.database, read_only=read_only)
-        return RDBStorage(_escape(url), engine_kwargs={"pool_pre_ping": True})
+        return _open_server(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         if isinstance(error, StudyError):
             raise
@@ -46,7 +47,7 @@ def open_storage(url: str, *, read_only: bool = False) -> RDBStorage:
         ) from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
         raise StudyError(
-            f"The study database {shown} can't be opened: {_first_line(error)}. "
+            f"The study database {shown} can't be opened: {_without_secrets(_first_line(error), url)}. "
             f"If its file is damaged, restore a copy or start anew with another --store."
         ) from None
 
@@ -92,6 +93,14 @@ def _reason(error: Exception, url: str) -> str:
     return "" if "@" in url and any(part in text for part in re.split("[:/@]+", url)[1:] if part) else f": {text}"
 
 
+def _without_secrets(text: str, url: str) -> str:
+    """Return what a library says without any part of a URL that may be of its password, wherever that ends."""
+    before = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    for part in filter(None, re.split("[:/@]+", before)):
+        text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", text)
+    return text
+
+
 def _open_sqlite(url: str, database: str | None, *, read_only: bool) -> RDBStorage:
     path = Path(database or "")
     if not database or database == ":memory:":
@@ -104,6 +113,20 @@ def _open_sqlite(url: str, database: str | None, *, read_only: bool) -> RDBStora
         storage = RDBStorage(_escape(url), skip_table_creation=False)
     _share(storage.engine)
     return storage
+
+
+def _open_server(url: str) -> RDBStorage:
+    kwargs: dict[str, Any] = {"pool_pre_ping": True}
+    engine = sqlalchemy.create_engine(url)
+    if engine.dialect.driver in ("psycopg", "psycopg2"):
+        kwargs["connect_args"] = {"options": f"-c idle_in_transaction_session_timeout={LONGEST_SILENCE}"}
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":  # two processes that create the tables at once both fail
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(hashtext('autoclf storage'))"))
+            return RDBStorage(_escape(url), engine_kwargs=kwargs)
+    finally:
+        engine.dispose()
 
 
 def _share(engine: sqlalchemy.Engine) -> None:

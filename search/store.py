@@ -10,6 +10,7 @@ from search.eventlog import FILE, read
 from search.trials import Trial, fold
 
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow gives itself
+OWNER = "study.uid"  # file in the directory of a study that says whose logs lie there
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -109,6 +110,29 @@ def open_existing_store(root: Path) -> Store:
     if not root.is_dir():
         raise StudyError(f"There is no store at {str(root)!r}. Search first, or name its directory with --store.")
     return Store(root)
+
+
+def check_place(directory: Path, uid: str, *, num_trials: int) -> None:
+    """Check that the logs of a study lie here, and mark the place as its own.
+
+    Args:
+        directory: Of the study in this store.
+        uid: Of the study.
+        num_trials: That its database knows.
+
+    Raises:
+        StudyError: If they lie elsewhere: another driver shares the database, but not the store.
+    """
+    mark = directory / OWNER
+    known = mark.read_text() if mark.exists() else ""
+    is_new = not known and (not num_trials or any(directory.glob(f"[0-9]*/{FILE}")))
+    if known != uid and not is_new:
+        raise StudyError(
+            f"The study's database tells of {num_trials} trials whose logs are not in {str(directory)!r}. Drivers of "
+            f"one study share its store: name it with --store, or search under another name with --study."
+        )
+    if is_new:
+        mark.write_text(uid)
 
 
 def check_model_name(name: str) -> str:

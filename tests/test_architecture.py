@@ -26,7 +26,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
     "cmaes": {"samplers.cmaes"},
     "optuna": {"samplers.tpe", "storage", "study", "suggest"},
-    "sqlalchemy": {"storage"},
+    "sqlalchemy": {"crew.postgres", "storage"},
     "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},
     "tensorboard": {"tracking.event_files"},
     "torch": {"doctor", "promotion"},  # within functions: a driver does not load it

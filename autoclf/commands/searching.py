@@ -203,5 +203,5 @@ def run_request(request: "Request", *, as_json: bool) -> None:
         print_json_summary(outcome, request)
     else:
         print_summary(outcome, request)
-    if not outcome.ended.is_finished:
+    if not outcome.ended.is_finished and not outcome.others:
         raise typer.Exit(INTERRUPTED)

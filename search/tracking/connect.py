@@ -6,6 +6,8 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from search.store import Store
 from search.tracking.base import DataCard
 from search.tracking.environment import set_switches
@@ -27,7 +29,11 @@ def open_tracking(store: Store, tracking_uri: str | None) -> "MlflowClient":
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return open_client(tracking_uri or store.tracking_uri, lock=store.root / "mlflow.lock")
+    return open_client(tracking_uri or store.tracking_uri, lock=_lock(store))
+
+
+def _lock(store: Store) -> Path:
+    return store.root / "mlflow.lock"
 
 
 def warm_up(store: Store, tracking_uri: str | None) -> None:
@@ -49,11 +55,13 @@ def connect(
     from search.tracking.mlflow_runs import MlflowRuns, open_experiment, open_study_run
 
     artifacts = None if uri.startswith("http") else store.artifacts / study
-    experiment_id = open_experiment(client, study, artifacts=artifacts)
+    with FileLock(_lock(store)):  # drivers that share the study may begin together
+        experiment_id = open_experiment(client, study, artifacts=artifacts)
+        run_id = open_study_run(client, experiment_id, name=study, uid=uid, data=data)
     return MlflowRuns(
         client=client,
         experiment_id=experiment_id,
-        study_run_id=open_study_run(client, experiment_id, name=study, uid=uid, data=data),
+        study_run_id=run_id,
         store=store,
         name=study,
         data=data,

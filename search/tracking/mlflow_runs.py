@@ -31,6 +31,7 @@ from trainer.results import EpochResult, Footprint
 
 UID = "autoclf.uid"
 DRAWN = "autoclf.drawn"  # the epoch that a trial's files show
+SHOWN_AT = "autoclf.shown_at"  # seconds since 1970, of a study as its run shows it
 STATUS = {
     State.RUNNING: "RUNNING",
     State.PAUSED: "SCHEDULED",
@@ -98,13 +99,16 @@ class MlflowRuns:
         self.client.set_tag(shown.run_id, DRAWN, repr(shown.epoch_of_files))
 
     def show_study(self, card: StudyCard) -> None:
-        """Make the study's run look like this."""
+        """Make the study's run look like this, unless another driver has shown it as it is later."""
         run_id = self.study_run_id
+        shown_at = self.client.get_run(run_id).data.tags.get(SHOWN_AT)
+        if shown_at is not None and float(shown_at) > card.at:
+            return
         self.client.log_batch(
             run_id,
             # Of two values with one time MLflow shows the greater as the last.
             metrics=[Metric(name, value, round(card.at * 1000), 0) for name, value in card.metrics.items()],
-            tags=[RunTag(name, value) for name, value in card.tags.items()],
+            tags=[RunTag(name, value) for name, value in {**card.tags, SHOWN_AT: repr(card.at)}.items()],
             params=[Param(name, value) for name, value in card.params.items()],
         )
         for file_name, text in card.texts.items():

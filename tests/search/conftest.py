@@ -1,9 +1,11 @@
 """Stores with study databases, which take long to make: they are shared or copied; and a user's request."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from optuna.storages import RDBStorage
 from search_samples import NAME, Ground, Scene, Stage, open_study
 
@@ -11,6 +13,7 @@ from search.request import Request
 from search.storage import open_storage
 from search.store import Store
 from spaces import SearchSpace
+from tests.postgres import Server, postgres
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +40,21 @@ def stocked(store: Store, empty_database: Path) -> Store:
     """A store with a database of its own."""
     shutil.copy(empty_database, store.root / "optuna.db")
     return store
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server that many tests share."""
+    with postgres(tmp_path_factory.mktemp("postgres")) as found:
+        yield found
+
+
+@pytest.fixture
+def engine(server: Server) -> Iterator[sa.Engine]:
+    """The engine of its study database."""
+    found = open_storage(server.url()).engine
+    yield found
+    found.dispose()
 
 
 @pytest.fixture

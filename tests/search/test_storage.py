@@ -21,6 +21,7 @@ from search.errors import StorageBusyError, StudyError
 from search.storage import hide_password, open_storage, patiently
 from search.store import Store
 from search.study import study_names
+from tests.postgres import Server
 
 SECRET = "hunter2"
 BUSY = OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
@@ -247,13 +248,24 @@ def test_an_address_that_can_not_be_used_is_refused_without_its_password(url: st
         f"postgres//user:{SECRET}@host/db",  # a slip of the pen
         f"postgresql:/user:{SECRET}@host/db",
         f"user:{SECRET}@host/db",
-        f"postgresql://user:p@{SECRET}@host/db",  # an @ that should be %40
         f"postgresql://user:{SECRET}@host:port/db",
     ],
 )
 def test_an_address_that_can_not_be_read_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(StudyError) as caught:
         open_storage(url)
+
+    assert SECRET not in str(caught.value)
+
+
+def test_a_password_with_a_sign_of_an_address_in_it_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(host: str, *_: object, **__: object) -> None:
+        raise OSError(f"there is no host {host}")
+
+    monkeypatch.setattr("socket.getaddrinfo", fail)
+
+    with pytest.raises(StudyError, match="can't be opened") as caught:
+        open_storage(f"postgresql+psycopg://user:p@{SECRET}@host/db")  # an @ that should be %40
 
     assert SECRET not in str(caught.value)
 
@@ -282,3 +294,24 @@ def test_optuna_says_nothing_of_its_own(stocked: Store, capfd: pytest.CaptureFix
 
     assert optuna.logging.get_verbosity() == optuna.logging.ERROR
     assert capfd.readouterr() == ("", "")
+
+
+def test_processes_that_make_the_tables_of_a_server_at_once_all_open_it(server: Server) -> None:
+    engine = sqlalchemy.create_engine(server.url(), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("CREATE DATABASE together"))
+    failed: list[StudyError] = []
+
+    def open_it() -> None:
+        try:
+            open_storage(server.url("together")).engine.dispose()
+        except StudyError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not failed

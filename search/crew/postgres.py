@@ -1,0 +1,287 @@
+"""Several drivers of one study, by way of its PostgreSQL database.
+
+Three tables beside Optuna's: the study's row, whose lock is the turn and whose counter numbers all changes; the drivers
+with their last signs of life, by the database's clock; and the trials that were claimed or changed. The trials' logs
+lie in the store, a directory that all drivers see; nothing is written to one but by who holds its claim.
+"""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from search.crew.base import Lost
+from search.errors import StorageBusyError
+from search.storage import patiently
+
+BEAT_SECONDS = 5.0
+GRACE_SECONDS = 30.0  # without a sign of life, after which a driver counts as dead
+LONGEST_TURN_SECONDS = 60  # that the database lets a silent driver have the turn
+
+TABLES = sa.MetaData()
+STUDIES = sa.Table(
+    "autoclf_studies",
+    TABLES,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+DRIVERS = sa.Table(
+    "autoclf_drivers",
+    TABLES,
+    sa.Column("driver", sa.Text, primary_key=True),
+    sa.Column("study", sa.Text, nullable=False, index=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("beat", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("stays", sa.Boolean, nullable=False),
+)
+TRIALS = sa.Table(
+    "autoclf_trials",
+    TABLES,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("trial", sa.Integer, primary_key=True),
+    sa.Column("driver", sa.Text),  # that has claimed it
+    sa.Column("writer", sa.Text, nullable=False),  # the last one
+    sa.Column("version", sa.BigInteger, nullable=False),  # of the last change
+)
+ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('autoclf tables'))"  # to the end of the transaction
+TURN_LOST = "The database took this driver's turn away."
+NOW = sa.func.clock_timestamp()
+
+
+class PostgresCrew:
+    """This driver among those of a study, for as long as the `with` block lasts."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        study: str,
+        *,
+        beat_seconds: float = BEAT_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self.driver = uuid.uuid4().hex
+        self._engine = engine
+        self._study = study
+        self._beat_seconds = beat_seconds
+        self._grace = f"{grace_seconds} seconds"
+        self._seen = 0  # version of the study at this driver's last turn
+        self._turn: sa.Connection | None = None
+        self._stays = True
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._live, name="crew", daemon=True)
+
+    def __enter__(self) -> "PostgresCrew":
+        patiently(self._make_tables)
+        patiently(self._beat)
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._heart.join()
+        with suppress(StorageBusyError):  # else its sign of life runs out
+            patiently(self._sign_off)
+
+    @contextmanager
+    def turn(self) -> Iterator[Set[int]]:
+        """Wait until no other driver decides; the block has the turn. It is given the trials that others changed.
+
+        Raises:
+            Lost: From the block, where the turn was taken away because it took too long.
+        """
+        connection = patiently(self._begin_turn)
+        self._turn = connection
+        try:
+            yield self._changes(connection)
+        except DBAPIError as error:
+            raise Lost(TURN_LOST) from error
+        except BaseException:  # what was done in the turn is done: logs are written, jobs have begun
+            with suppress(DBAPIError):
+                connection.commit()
+            raise
+        else:
+            _commit(connection)
+        finally:
+            self._turn = None
+            with suppress(DBAPIError):
+                connection.close()
+
+    @contextmanager
+    def writing(self, number: int) -> Iterator[None]:
+        """Hold a trial while something is written to its log.
+
+        Raises:
+            Lost: If it is another driver's.
+        """
+        if self._turn is not None:
+            owner = self._check_free(self._turn, number)
+            self._note(self._turn, number, driver=owner)  # a dead one, should it wake, finds that it has lost it
+            yield
+            return
+        with patiently(self._begin_turn) as connection:
+            self._check_mine(connection, number)
+            yield
+            try:
+                self._note(connection, number)
+                connection.commit()
+                return
+            except DBAPIError:  # the log holds it already: tell the others that it does
+                pass
+        patiently(lambda: self._note_alone(number))
+
+    def claim(self, number: int) -> None:
+        """Take a trial that is nobody's; only in a turn.
+
+        Raises:
+            Lost: If it is another driver's.
+        """
+        connection = self._in_turn()
+        self._check_free(connection, number)
+        self._note(connection, number, driver=self.driver)
+
+    def release(self, number: int) -> None:
+        """Give up a trial: its worker is gone."""
+
+        def give_up(connection: sa.Connection) -> None:
+            mine = (TRIALS.c.study == self._study) & (TRIALS.c.trial == number) & (TRIALS.c.driver == self.driver)
+            connection.execute(sa.update(TRIALS).where(mine).values(driver=None))
+
+        if self._turn is not None:
+            give_up(self._turn)
+            return
+        patiently(lambda: self._alone(give_up))
+
+    def claimed(self) -> Mapping[int, bool]:
+        """Return the trials that living drivers have claimed, and of each whether it was this one; only in a turn."""
+        held = sa.select(TRIALS.c.trial, TRIALS.c.driver).where(
+            TRIALS.c.study == self._study, TRIALS.c.driver.in_(self._alive())
+        )
+        return {trial: driver == self.driver for trial, driver in self._in_turn().execute(held)}
+
+    def abandoned(self) -> list[int]:
+        """Return the trials that dead drivers had claimed, now nobody's; only in a turn."""
+        theirs = (TRIALS.c.study == self._study) & TRIALS.c.driver.is_not(None) & TRIALS.c.driver.not_in(self._alive())
+        freed = sa.update(TRIALS).where(theirs).values(driver=None).returning(TRIALS.c.trial)
+        return sorted(self._in_turn().execute(freed).scalars())
+
+    def leave_to_others(self) -> bool:
+        """Say whether other drivers stay; if so, this one counts no more from here on. Only in a turn."""
+        connection = self._in_turn()
+        others = sa.select(DRIVERS.c.driver).where(
+            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.stays, DRIVERS.c.driver != self.driver
+        )
+        if connection.execute(others).first() is None:
+            return False
+        self._stays = False
+        connection.execute(sa.update(DRIVERS).where(DRIVERS.c.driver == self.driver).values(stays=False))
+        return True
+
+    def others(self) -> tuple[str, ...]:
+        """Return the other drivers that are alive, as `HOST (process PID)`."""
+        found = sa.select(DRIVERS.c.host, DRIVERS.c.pid).where(
+            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.driver != self.driver
+        )
+        with self._engine.connect() as connection:
+            return tuple(f"{host} (process {pid})" for host, pid in connection.execute(found))
+
+    # What follows runs within a transaction
+
+    def _alive(self) -> sa.Select[Any]:
+        since = NOW - sa.cast(sa.literal(self._grace), sa.Interval)
+        return sa.select(DRIVERS.c.driver).where(DRIVERS.c.study == self._study, DRIVERS.c.beat > since)
+
+    def _in_turn(self) -> sa.Connection:
+        assert self._turn is not None, "it is this driver's turn"
+        return self._turn
+
+    def _begin_turn(self) -> sa.Connection:
+        """Return a connection with a transaction that has the study's row to itself."""
+        connection = self._engine.connect()
+        try:
+            connection.execute(sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_TURN_SECONDS}s'"))
+            row = sa.select(STUDIES.c.version).where(STUDIES.c.study == self._study).with_for_update()
+            connection.execute(row).one()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _changes(self, connection: sa.Connection) -> Set[int]:
+        """Return the trials that others changed since the last turn."""
+        changed = sa.select(TRIALS.c.trial).where(
+            TRIALS.c.study == self._study, TRIALS.c.version > self._seen, TRIALS.c.writer != self.driver
+        )
+        found = frozenset(connection.execute(changed).scalars())
+        latest = sa.select(STUDIES.c.version).where(STUDIES.c.study == self._study)
+        self._seen = connection.execute(latest).scalar_one()
+        return found
+
+    def _owner(self, connection: sa.Connection, number: int) -> str | None:
+        known = sa.select(TRIALS.c.driver).where(TRIALS.c.study == self._study, TRIALS.c.trial == number)
+        return connection.execute(known).scalar()
+
+    def _check_free(self, connection: sa.Connection, number: int) -> str | None:
+        """Return this driver if it has the trial, or None if nobody alive has."""
+        owner = self._owner(connection, number)
+        if owner in (None, self.driver):
+            return owner
+        if connection.execute(self._alive().where(DRIVERS.c.driver == owner)).first() is not None:
+            raise Lost(f"Trial {number} is another driver's.")
+        return None
+
+    def _check_mine(self, connection: sa.Connection, number: int) -> None:
+        if self._owner(connection, number) != self.driver:
+            raise Lost(f"Trial {number} is no more this driver's.")
+
+    def _note(self, connection: sa.Connection, number: int, **values: str | None) -> None:
+        """Number a change of a trial, and keep who made it."""
+        raised = sa.update(STUDIES).where(STUDIES.c.study == self._study).values(version=STUDIES.c.version + 1)
+        version = connection.execute(raised.returning(STUDIES.c.version)).scalar_one()
+        change = {"writer": self.driver, "version": version, **values}
+        row = insert(TRIALS).values(study=self._study, trial=number, **change)
+        connection.execute(row.on_conflict_do_update(index_elements=["study", "trial"], set_=change))
+
+    def _note_alone(self, number: int) -> None:
+        self._alone(lambda connection: self._note(connection, number))
+
+    def _alone(self, change: Any) -> None:
+        with self._engine.begin() as connection:
+            change(connection)
+
+    # Signs of life
+
+    def _make_tables(self) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(sa.text(ONE_AT_A_TIME))
+            TABLES.create_all(connection)
+            connection.execute(insert(STUDIES).values(study=self._study, version=0).on_conflict_do_nothing())
+
+    def _beat(self) -> None:
+        known = {"beat": NOW, "stays": self._stays}
+        row = insert(DRIVERS).values(
+            driver=self.driver, study=self._study, host=socket.gethostname(), pid=os.getpid(), **known
+        )
+        self._alone(lambda c: c.execute(row.on_conflict_do_update(index_elements=["driver"], set_=known)))
+
+    def _live(self) -> None:
+        while not self._ended.wait(self._beat_seconds):
+            with suppress(OperationalError, DBAPIError):  # the database restarts: the next one may get through
+                self._beat()
+
+    def _sign_off(self) -> None:
+        self._alone(lambda c: c.execute(sa.delete(DRIVERS).where(DRIVERS.c.driver == self.driver)))
+
+
+def _commit(connection: sa.Connection) -> None:
+    try:
+        connection.commit()
+    except DBAPIError as error:
+        raise Lost(TURN_LOST) from error
