@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,8 +52,10 @@ def postgres(folder: Path) -> Iterator[Server]:
             pytest.skip(f"PostgreSQL's `{program}` is not on the PATH")
     pytest.importorskip("psycopg", reason="PostgreSQL's driver `psycopg` is not installed")
     if os.geteuid() == 0:
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
+        for path in (folder, *folder.parents):
+            if path == Path(tempfile.gettempdir()):
+                break
+            path.chmod(0o755)  # for the user that the server runs as
         shutil.chown(folder, USER)
     run("initdb", "-D", str(folder / "data"), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8")
     server = Server(folder, free_port())
