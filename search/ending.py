@@ -11,7 +11,7 @@ from search.ensemble import Ensemble, find_ensemble, remember_ensemble
 from search.executors import Executor
 from search.finish import TestReading, read_test_split
 from search.notices import Notice, Watch
-from search.plan import Plan, num_cores
+from search.plan import Plan, cores_of_jobs
 from search.race import MOST_OF_TRAINING, MOST_ROUNDS, Race, Standing, affordable, finalists
 from search.refit import Bench, Refit, is_for, known_refit, refit, refit_config, refit_epochs, seconds_of
 from search.refit import kept_free as kept_for_refit
@@ -160,7 +160,7 @@ class Ending:
         if known is None and self.deadline is not None and time.monotonic() + needed > self.deadline:
             self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
             return None
-        threads = min(num_cores(), self.plan.threads * self.plan.workers)
+        threads = min(cores_of_jobs(self.request), self.plan.threads * self.plan.workers)
         bench = Bench(study=self.study, store=self.store, data=self.data, executor=self.executor, threads=threads)
 
         def should_stop() -> bool:

@@ -204,6 +204,10 @@ class Engine:
     def _bury(self, number: int, gone: Gone) -> None:
         """Note a worker's death; go on from the checkpoint once if it hung or was killed from outside."""
         code = gone.code
+        if gone.is_innocent:
+            self.book.record(number, {"kind": "released", "at": time.time()})
+            self._tell("died", number, code=code, has_hung=False)
+            return
         trial = self.book.record(number, trials.died(code, at=time.time()))
         self._tell("died", number, code=code, has_hung=gone.has_hung)
         if code not in FROM_OUTSIDE:

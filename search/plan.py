@@ -1,5 +1,6 @@
 """How this machine will train: made once for a study, by measurement, and kept with it."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -51,13 +52,13 @@ def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: 
     Raises:
         StudyError: If a model of the space can't be trained here.
     """
-    space, cores = request.space, num_cores()
+    space, cores = request.space, cores_of_jobs(request)
     order = MeasureOrder(
         configs=tuple(build_job(space, drawn, data=data, seed=0, runtime={}) for drawn in example_draws(space)),
         data_root=data_root,
         device=request.device,
         num_cores=cores,
-        threads=max(1, cores // request.workers) if request.workers else None,
+        threads=_threads(request, cores),
         seconds=request.timeout_seconds,
     )
 
@@ -69,7 +70,20 @@ def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: 
     if not isinstance(found, Measured):
         message = found.message if isinstance(found, Failed) else "the process died"
         raise StudyError(f"This space can't be trained on this machine: {message}")
-    return Plan(**(asdict(found) | {"workers": request.workers or found.workers}))
+    workers = executor.num_slots if request.cluster else found.workers
+    return Plan(**(asdict(found) | {"workers": request.workers or workers}))
+
+
+def cores_of_jobs(request: Request) -> int:
+    """Return the cores that jobs share: those of this machine, or what one job gets of a cluster."""
+    return num_cores() if request.cluster is None else max(1, math.floor(request.cluster.cpus_per_trial))
+
+
+def _threads(request: Request, cores: int) -> int | None:
+    """Return the threads of a job where they follow from what was asked for; None asks for the best."""
+    if request.cluster is not None:
+        return cores
+    return max(1, cores // request.workers) if request.workers else None
 
 
 def run_alone(

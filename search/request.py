@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from search.executors.base import Cluster
 from spaces import SearchSpace
 
 DEFAULT_SAMPLER = "tpe"
@@ -34,6 +35,7 @@ class Request:
     target: float | None = None  # of the objective: a trial that comes so far ends this run
     patience_trials: int | None = None  # configurations in a row without a better one, after which none begins
     patience_seconds: float | None = None  # without a better one, after which none begins
+    cluster: Cluster | None = None  # of Ray, where jobs run; None for processes of this machine
     disk_bytes: float | None = None  # that checkpoints may take; None for half of what is free
     races: bool = False  # the best few over further seeds, at the end
     refits: bool = False  # the winner, at the end, on training and validation images

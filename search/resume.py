@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from search.errors import StudyError
+from search.executors.base import Cluster
 from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER, Request
 from search.storage import open_storage
 from search.store import check_study_name, open_existing_store
@@ -39,6 +40,7 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         cache=cache,
         sampler=known.get("autoclf.sampler", DEFAULT_SAMPLER),
         scheduler=known.get("autoclf.scheduler", DEFAULT_SCHEDULER),
+        cluster=None if known.get("autoclf.cluster") is None else Cluster(**known["autoclf.cluster"]),
         disk_bytes=known.get("autoclf.disk_bytes"),
         races=known.get("autoclf.races", False),
         refits=known.get("autoclf.refits_winner", False),

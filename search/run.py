@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,9 @@ from search.crew import Alone, Crew
 from search.diagnosis import Finding, diagnosis_among
 from search.ending import Ended, Ending
 from search.engine import Engine
-from search.executors.local import LocalExecutor, load_server
+from search.executors import Executor
+from search.executors.local import load_server
+from search.executors.opening import open_executor
 from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
@@ -79,7 +81,8 @@ def search(request: Request, watch: Watch) -> Outcome:
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
     warm_up(store, request.tracking_uri)
-    load_server(fits=has_classical(request.space))
+    if request.cluster is None:
+        load_server(fits=has_classical(request.space))
     with _driving(study, directory) as (crew, has_lost), _interruptions() as interruption:
         data = prepare_data(request, watch)
         _tell_of(data, watch)
@@ -213,6 +216,7 @@ def _remember(study: Study, request: Request, data: DataSet) -> None:
         "autoclf.scheduler": request.scheduler,
         PROFILE: profile_of(data),
         "autoclf.disk_bytes": request.disk_bytes,
+        "autoclf.cluster": None if request.cluster is None else asdict(request.cluster),
         "autoclf.races": request.races,
         "autoclf.refits_winner": request.refits,
         "autoclf.reads_test": request.reads_test,
@@ -225,14 +229,14 @@ def _remember(study: Study, request: Request, data: DataSet) -> None:
 
 def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
     """Return the study's plan; it is measured where the study has none."""
-    if request.workers and request.workers > num_cores():
+    if request.cluster is None and request.workers and request.workers > num_cores():
         watch(Notice(kind="crowded", values={"workers": request.workers, "cores": num_cores()}))
     known = study.attributes.get("autoclf.plan")
     if known is not None:
         plan = Plan(**known)
         return Plan(**(known | {"workers": request.workers})) if request.workers else plan
     watch(Notice(kind="measuring"))
-    plan = make_plan(LocalExecutor(1), request, watch, data_root=data.root, data=data.fingerprint)
+    plan = make_plan(open_executor(request, num_slots=1), request, watch, data_root=data.root, data=data.fingerprint)
     study.remember("autoclf.plan", plan.record())
     watch(Notice(kind="measured", values=plan.record()))
     return plan
@@ -265,7 +269,7 @@ class _Search:
         card = data_card(request.source, self.data)
         uid = self.study.attributes["autoclf.uid"]
         mirrors = open_mirrors(self.store, request, uid=uid, data=card, class_names=self.data.class_names)
-        executor = LocalExecutor(self.plan.workers)
+        executor = open_executor(request, num_slots=self.plan.workers)
         book = Book(
             name=request.study,
             space=request.space,
@@ -334,7 +338,7 @@ class _Search:
             if trial.state is State.PRUNED and trial is not keep:
                 remove_state(directory)
 
-    def _ending(self, executor: LocalExecutor) -> Ending:
+    def _ending(self, executor: Executor) -> Ending:
         return Ending(
             request=self.request,
             store=self.store,
@@ -356,7 +360,7 @@ class _Search:
             objective=self.request.space.objective.metric,
         )
 
-    def _engine(self, book: Book, executor: LocalExecutor, ending: Ending) -> Engine:
+    def _engine(self, book: Book, executor: Executor, ending: Ending) -> Engine:
         request = self.request
         space = replace(request.space, baselines=(*request.space.baselines, *self.warm))
         strategy = make_strategy(space, seed=request.seed, sampler=request.sampler, scheduler=request.scheduler)

@@ -41,26 +41,20 @@ def run(program: str, *words: str) -> None:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Server]:
-    """Run a server for as long as the block lasts, or skip the test.
-
-    Args:
-        folder: Empty, of its own.
-    """
+def postgres() -> Iterator[Server]:
+    """Run a server for as long as the block lasts, or skip the test."""
     for program in ("initdb", "pg_ctl"):
         if shutil.which(program) is None:
             pytest.skip(f"PostgreSQL's `{program}` is not on the PATH")
     pytest.importorskip("psycopg", reason="PostgreSQL's driver `psycopg` is not installed")
-    if os.geteuid() == 0:
-        for path in (folder, *folder.parents):
-            if path == Path(tempfile.gettempdir()):
-                break
-            path.chmod(0o755)  # for the user that the server runs as
-        shutil.chown(folder, USER)
-    run("initdb", "-D", str(folder / "data"), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8")
-    server = Server(folder, free_port())
-    server.control("start")
-    try:
-        yield server
-    finally:
-        server.control("stop", "-m", "immediate")
+    with tempfile.TemporaryDirectory(prefix="autoclf-postgres-") as place:
+        folder = Path(place)
+        if os.geteuid() == 0:
+            shutil.chown(folder, USER)
+        run("initdb", "-D", str(folder / "data"), "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8")
+        server = Server(folder, free_port())
+        server.control("start")
+        try:
+            yield server
+        finally:
+            server.control("stop", "-m", "immediate")

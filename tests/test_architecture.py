@@ -19,13 +19,14 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
     "search": {
         *("spaces", "trainer"),
         *("cmaes", "filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
-        *("pandas", "psutil", "scipy", "sklearn", "sqlalchemy", "tensorboard", "torch", "yaml"),
+        *("pandas", "psutil", "ray", "scipy", "sklearn", "sqlalchemy", "tensorboard", "torch", "yaml"),
     },
     "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
 }
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
     "cmaes": {"samplers.cmaes"},
     "optuna": {"samplers.tpe", "storage", "study", "suggest"},
+    "ray": {"executors.ray_cluster", "executors.ray_worker"},
     "sqlalchemy": {"crew.postgres", "storage"},
     "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},
     "tensorboard": {"tracking.event_files"},
@@ -33,7 +34,7 @@ DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name 
 }
 FREE_OF_TORCH = ("search.engine", "search.run", "autoclf.application")
 HEAVY = ("torch", "torchvision", "timm", "mlflow")
-LOADED_LATE = {*HEAVY, "tensorboard"}  # by what needs it, when it does
+LOADED_LATE = {*HEAVY, "ray", "tensorboard"}  # by what needs it, when it does
 LONGEST_FUNCTION = 60  # lines
 LONGEST_FILE = 400  # lines
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,7 @@ from autoclf.options import (
 )
 
 if TYPE_CHECKING:
+    from search.executors.base import Cluster
     from search.request import Request
     from spaces import SearchSpace
 
@@ -77,6 +78,13 @@ Disk = Annotated[
         show_default=False,
     ),
 ]
+ExecutorName = Annotated[Literal["local", "ray"], typer.Option("--executor", help="Where jobs run: here, or on Ray.")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="auto|HOST:PORT", help="Of a Ray cluster; else this machine's own.", show_default=False),
+]
+Cpus = Annotated[float, typer.Option(min=0.01, help="Cores of a job on Ray.")]
+Gpus = Annotated[float, typer.Option(min=0.0, help="GPUs of a job on Ray; 0.5 puts two on one.")]
 Race = Annotated[bool, typer.Option(help="Train the best few with other seeds at the end; the mean decides.")]
 Refit = Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -101,6 +109,10 @@ def search(
     device: Device = "auto",
     warm_start: WarmStart = None,
     disk: Disk = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    cpus_per_trial: Cpus = 1.0,
+    gpus_per_trial: Gpus = 0.0,
     race: Race = True,
     refit: Refit = True,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling and training.")] = 0,
@@ -110,12 +122,8 @@ def search(
 ) -> None:
     """Search a space; the same command again resumes."""
     from search.request import Request
-    from spaces import SpaceError, load_space
 
-    declared, text = _changed(load_space(space), changes or [])
-    source = declared.data.source if data is None else data
-    if source is None:
-        raise SpaceError(f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR")
+    declared, text, source = _declared(space, changes or [], data)
     request = Request(
         space=declared,
         space_text=text,
@@ -135,6 +143,7 @@ def search(
         cache=user_cache(),
         warm_start=tuple(warm_start or ()),
         disk_bytes=disk,
+        cluster=_cluster(executor, address, cpus_per_trial, gpus_per_trial),
         races=race,
         refits=refit,
         on_bad_image=on_bad_image,
@@ -143,12 +152,27 @@ def search(
     run_request(_limited(request, patience=patience, target=target), as_json=json)
 
 
-def _changed(space: "SearchSpace", changes: list[str]) -> tuple["SearchSpace", str]:
-    """Return a space with the settings that the user fixes, and the file that declares it so."""
-    from spaces import parse_space, read_changes, read_text, with_changes
+def _cluster(executor: str, address: str | None, cpus: float, gpus: float) -> "Cluster | None":
+    from search.executors.base import Cluster
 
-    text = with_changes(read_text(space.file), read_changes(changes), name=str(space.file))
-    return parse_space(text, file=space.file), text
+    return Cluster(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus) if executor == "ray" else None
+
+
+def _declared(name: str, changes: list[str], data: str | None) -> tuple["SearchSpace", str, str]:
+    """Return a space with the settings that the user fixes, the file that declares it so, and where the images are.
+
+    Raises:
+        SpaceError: If nobody says where they are.
+    """
+    from spaces import SpaceError, load_space, parse_space, read_changes, read_text, with_changes
+
+    file = load_space(name).file
+    text = with_changes(read_text(file), read_changes(changes), name=str(file))
+    declared = parse_space(text, file=file)
+    source = declared.data.source if data is None else data
+    if source is None:
+        raise SpaceError(f"The space {declared.name!r} names no data. Say where the images are: --data folder:DIR")
+    return declared, text, source
 
 
 def _limited(request: "Request", *, patience: float | None, target: float | None) -> "Request":

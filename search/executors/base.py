@@ -14,6 +14,7 @@ class Gone:
 
     code: int  # as `Process.exitcode` gives it: negative for the signal that killed it
     has_hung: bool = False  # it neither spoke nor computed for long, and was killed for that
+    is_innocent: bool = False  # its machine is gone, which says nothing against the job
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,15 @@ class Event:
 
     job: int  # as it was started
     what: JobEvent | Gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A Ray cluster, and what a job gets of it."""
+
+    address: str | None = None  # as `ray.init` takes it; None for one of this machine's own
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
 
 
 class Executor(Protocol):

@@ -25,8 +25,8 @@ LONGEST_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as found:
+def server() -> Iterator[Server]:
+    with postgres() as found:
         yield found
 
 

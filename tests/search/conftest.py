@@ -43,9 +43,9 @@ def stocked(store: Store, empty_database: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """A PostgreSQL server that many tests share."""
-    with postgres(tmp_path_factory.mktemp("postgres")) as found:
+    with postgres() as found:
         yield found
 
 

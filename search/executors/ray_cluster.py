@@ -1,0 +1,175 @@
+"""Jobs as tasks on a Ray cluster.
+
+Each is tried once by Ray: whether a job goes on after its worker died is for the engine to say, or one trial would be
+trained twice. Source: https://docs.ray.io/en/latest/ray-core/ray-generator.html for tasks that report while they run.
+"""
+
+import json
+import logging
+import math
+import os
+import queue
+import socket
+import threading
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from search.errors import StudyError
+from search.executors.base import Cluster, Event, Gone
+from search.executors.parcels import PLACE, Depot, receive
+from search.executors.ray_worker import EVENT, FILE, work
+from trainer.orders import MeasureOrder, Order
+from trainer.results import from_record
+
+PATIENCE_SECONDS = 300.0  # that a job may neither speak nor compute
+KNOCK_SECONDS = 10.0
+KILLED, FAILED = -9, 1
+
+
+class RayExecutor:
+    """One task a job, as many as the cluster has room for.
+
+    Raises:
+        StudyError: If Ray is not installed, or the cluster does not answer.
+    """
+
+    def __init__(self, request: Cluster, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._request = request
+        self._patience = patience_seconds
+        self._ray = _connected(request)
+        self._token = uuid.uuid4().hex
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._running: dict[int, Any] = {}  # jobs and the streams of their reports
+        here = self._ray.get_runtime_context().get_node_id()
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        placed = NodeAffinitySchedulingStrategy(here, soft=False)  # where the driver's files are
+        self._depot = self._ray.remote(num_cpus=0, scheduling_strategy=placed, max_concurrency=8)(Depot).remote()
+        self._task = self._ray.remote(
+            num_cpus=request.cpus_per_trial,
+            num_gpus=request.gpus_per_trial,
+            num_returns="streaming",
+            max_retries=0,
+        )(work)
+
+    @property
+    def num_slots(self) -> int:
+        """Return how many jobs the nodes that are alive have room for."""
+        return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+
+    @property
+    def free_slots(self) -> int:
+        """Return how many more jobs may be started now."""
+        return max(0, self.num_slots - len(self._running))
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether jobs run, or are about to be gone."""
+        return bool(self._running)
+
+    def start(self, job: int, order: Order) -> None:
+        """Hand a job to the cluster.
+
+        Raises:
+            StudyError: If the cluster does not answer.
+        """
+        assert job not in self._running, f"job {job} runs already"
+        directory = None if isinstance(order, MeasureOrder) else order.directory
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / PLACE).write_text(self._token)
+        try:
+            self._ray.get(self._depot.begin.remote(job))
+            stream = self._task.remote(order, job, self._token, self._depot, self._patience)
+        except (self._ray.exceptions.RayError, ConnectionError) as error:
+            raise StudyError(
+                f"The Ray cluster does not answer ({type(error).__name__}). Nothing is lost: go on with `autoclf "
+                "resume` when it is back."
+            ) from error
+        self._running[job] = stream
+        threading.Thread(target=self._listen, args=(job, stream, directory), daemon=True).start()
+
+    def events(self, *, timeout_seconds: float) -> Sequence[Event]:
+        """Return what happened, waiting up to the time for the first of it."""
+        found = []
+        try:
+            found.append(self._events.get(timeout=timeout_seconds))
+            while True:
+                found.append(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        for event in found:
+            if isinstance(event.what, Gone):
+                del self._running[event.job]
+        return found
+
+    def stop(self, job: int) -> None:
+        """Ask a job to leave a checkpoint and end."""
+        if job in self._running:
+            self._depot.stop.remote(job)
+
+    def close(self) -> None:
+        """End every task at once."""
+        for stream in self._running.values():
+            self._ray.cancel(stream, force=True)
+
+    def _room(self, resources: dict[str, float]) -> int:
+        wanted = {"CPU": self._request.cpus_per_trial, "GPU": self._request.gpus_per_trial}
+        return min(math.floor(resources.get(name, 0.0) / share + 1e-9) for name, share in wanted.items() if share)
+
+    def _listen(self, job: int, stream: Any, directory: Path | None) -> None:
+        """Pass on what a task reports, then how it ended."""
+        gone = Gone(0)
+        try:
+            for reference in stream:
+                kind, name, content = self._ray.get(reference)
+                if kind == EVENT:
+                    self._events.put(Event(job, from_record(json.loads(content))))
+                elif kind == FILE:
+                    assert directory is not None, "it left files"
+                    receive(directory, name, content)
+                else:
+                    gone = Gone(KILLED, has_hung=True)
+        except self._ray.exceptions.NodeDiedError:
+            gone = Gone(KILLED, is_innocent=True)
+        except self._ray.exceptions.RayTaskError:
+            gone = Gone(FAILED)
+        except (self._ray.exceptions.RayError, ConnectionError):
+            gone = gone if gone.has_hung else Gone(KILLED)
+        if directory is not None:
+            (directory / PLACE).unlink(missing_ok=True)
+        self._events.put(Event(job, gone))
+
+
+def _connected(request: Cluster) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise StudyError(
+            "--executor ray needs the package `ray`, which is not installed: pip install 'autoclf[ray]'"
+        ) from None
+    if not ray.is_initialized():
+        try:
+            _check_that_somebody_listens(request.address)
+            ray.init(
+                address=request.address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (OSError, ray.exceptions.RayError, RuntimeError) as error:
+            raise StudyError(
+                f"No Ray cluster answers at {request.address!r}: {str(error).splitlines()[0]} Start one with "
+                "`ray start --head`, or leave --address out for one of this machine's own."
+            ) from None
+    return ray
+
+
+def _check_that_somebody_listens(address: str | None) -> None:
+    """Knock at an address given as HOST:PORT; Ray itself would wait there for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and "/" not in host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()

@@ -1,0 +1,232 @@
+"""Jobs on a Ray cluster of several nodes, whose workers and nodes are killed for real. Numbers as in docs/faults.md."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.errors import StudyError
+from search.executors import Cluster, Event, Gone
+from tests.command import Desk
+from trainer.config import JobConfig, job_config
+from trainer.data import DataSet, prepare
+from trainer.jobfiles import CHECKPOINT, PREDICTIONS, WEIGHTS
+from trainer.orders import TrainOrder
+from trainer.results import EpochResult, Failed, Reached, Started, StepResult, Stopped
+
+pytest.importorskip("ray", reason="Ray is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+
+SECONDS = 90.0
+NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80_000_000}  # the GPU is a fake one
+LONG = 400.0  # epochs of the digits: a minute or more
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of three nodes; the driver's, the first, has no room for jobs."""
+    import ray
+    from ray.cluster_utils import Cluster as Nodes
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # of the workers
+    head = {"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False}
+    found = Nodes(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        found.add_node(wait=True, **NODE)
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+@pytest.fixture
+def connect(nodes: Any) -> "Iterator[Callable[..., Any]]":
+    made: list[Any] = []
+
+    def make(**options: float) -> Any:
+        from search.executors.ray_cluster import RayExecutor
+
+        made.append(RayExecutor(Cluster(address=nodes.address, **options)))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.close()
+        until = time.monotonic() + SECONDS
+        while executor.is_busy and time.monotonic() < until:
+            executor.events(timeout_seconds=0.1)
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> DataSet:
+    return prepare(
+        "digits", cache=tmp_path / "cache", data_dir=tmp_path, val_fraction=0.2, test_fraction=0.2, seed=0,
+        image_size=None,
+    )  # fmt: skip
+
+
+def job(data: DataSet, epochs: float = 4.0) -> JobConfig:
+    return job_config(
+        {
+            "data": data.fingerprint,
+            "model": "lenet5",
+            "optimizer": "adamw",
+            "optimizer.lr": 0.001,
+            "training.epochs": epochs,
+            "training.batch_size": 64,
+            "runtime.micro_batch": 64,
+            "runtime.precision": "float32",
+        }
+    )
+
+
+def order(data: DataSet, directory: Path, *, until: float = 2.0, epochs: float = 4.0) -> TrainOrder:
+    return TrainOrder(config=job(data, epochs), data_root=data.root, directory=directory, until=until)
+
+
+def wait_for(executor: Any, kind: type, heard: list[Event], *, number: int | None = None) -> Any:
+    """Take events until there is one of a kind; return what it is."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        heard += executor.events(timeout_seconds=0.2)
+        for event in heard:
+            if isinstance(event.what, kind) and number in (None, event.job):
+                return event.what
+    raise AssertionError(f"no {kind.__name__} in {heard}")
+
+
+def kinds(heard: list[Event]) -> list[str]:
+    return [type(event.what).__name__ for event in heard if not isinstance(event.what, StepResult)]
+
+
+def test_jobs_run_where_there_is_room(connect: Any, digits: DataSet, tmp_path: Path) -> None:
+    executor, heard = connect(), []
+    assert (executor.num_slots, executor.free_slots) == (2, 2)
+
+    executor.start(7, order(digits, tmp_path / "job"))
+    assert executor.free_slots == 1
+    wait_for(executor, Gone, heard)
+
+    assert kinds(heard) == ["Started", "EpochResult", "EpochResult", "Reached", "Gone"]
+    assert heard[-1].what == Gone(0)
+    assert {path.name for path in (tmp_path / "job").iterdir()} >= {CHECKPOINT, PREDICTIONS, WEIGHTS}
+    assert not (tmp_path / "job" / ".place").exists()
+    assert executor.free_slots == 2
+
+
+def test_where_directories_are_not_shared_files_come_back_and_go_out_again(
+    connect: Any, digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.executors.ray_cluster.PLACE", ".elsewhere")  # so that no node finds its mark
+    executor, heard = connect(), []
+
+    executor.start(0, order(digits, tmp_path / "job", until=2.0))
+    wait_for(executor, Gone, heard)
+    assert {path.name for path in (tmp_path / "job").iterdir()} >= {CHECKPOINT, PREDICTIONS, WEIGHTS}
+    again: list[Event] = []
+    executor.start(0, order(digits, tmp_path / "job", until=4.0))
+    wait_for(executor, Gone, again)
+
+    started = next(event.what for event in again if isinstance(event.what, Started))
+    assert started.epoch == 2.0, "it went on from its checkpoint"
+    assert [event.what.epoch for event in again if isinstance(event.what, EpochResult)] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_job_that_is_stopped_leaves_a_checkpoint(connect: Any, digits: DataSet, tmp_path: Path) -> None:
+    executor, heard = connect(), []
+    executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
+    wait_for(executor, EpochResult, heard)
+
+    executor.stop(0)
+    wait_for(executor, Gone, heard)
+
+    stopped = next(event.what for event in heard if isinstance(event.what, Stopped))
+    assert 0 < stopped.epoch < LONG
+    assert (tmp_path / "job" / CHECKPOINT).exists()
+
+
+def test_f28_a_killed_worker_is_one_attempt(connect: Any, digits: DataSet, tmp_path: Path) -> None:
+    executor, heard = connect(), []
+    executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
+    started = wait_for(executor, Started, heard)
+
+    os.kill(started.pid, signal.SIGKILL)
+    gone = wait_for(executor, Gone, heard)
+
+    assert gone == Gone(-signal.SIGKILL)
+    time.sleep(3)
+    heard += executor.events(timeout_seconds=0.1)
+    assert kinds(heard).count("Started") == 1, "Ray did not try again"
+    assert executor.free_slots == 2
+
+
+def test_f27_a_node_that_is_lost_says_nothing_against_its_job(
+    connect: Any, nodes: Any, digits: DataSet, tmp_path: Path
+) -> None:
+    executor, heard = connect(), []
+    executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
+    started = wait_for(executor, Started, heard)
+    mine = [node for node in nodes.worker_nodes if started.pid in _pids(node)]
+
+    nodes.remove_node(mine[0], allow_graceful=False)
+    gone = wait_for(executor, Gone, heard)
+
+    assert gone.is_innocent
+    again: list[Event] = []
+    executor.start(0, order(digits, tmp_path / "job", until=2.0, epochs=4.0))
+    wait_for(executor, Reached, again)
+
+
+def _pids(node: Any) -> set[int]:
+    import psutil
+
+    (raylet,) = node.all_processes["raylet"]
+    return {child.pid for child in psutil.Process(raylet.process.pid).children(recursive=True)}
+
+
+def test_f30_two_jobs_share_a_gpu_and_a_third_waits(connect: Any, digits: DataSet, tmp_path: Path) -> None:
+    executor = connect(cpus_per_trial=0.25, gpus_per_trial=0.5)
+    assert executor.num_slots == 4
+    heard: list[Event] = []
+    for number in range(4):
+        executor.start(number, order(digits, tmp_path / str(number), until=LONG, epochs=LONG))
+    assert executor.free_slots == 0
+    pids = [wait_for(executor, Started, heard, number=number).pid for number in range(4)]
+
+    for pid in set(pids):
+        os.kill(pid, signal.SIGKILL)
+    for number in range(4):
+        wait_for(executor, Gone, heard, number=number)
+
+    assert executor.free_slots == 4, "what the dead had is free again"
+    executor.start(9, order(digits, tmp_path / "9"))
+    wait_for(executor, Reached, heard, number=9)
+
+
+def test_a_job_that_fails_says_why(connect: Any, digits: DataSet, tmp_path: Path) -> None:
+    executor, heard = connect(), []
+    config = job_config({"data": "another"})
+
+    executor.start(0, TrainOrder(config=config, data_root=digits.root, directory=tmp_path / "job", until=1.0))
+    wait_for(executor, Gone, heard)
+
+    failed = heard[0].what
+    assert isinstance(failed, Failed)
+    assert failed.reason == "bad_data"
+
+
+def test_a_cluster_that_is_not_there_is_told() -> None:
+    from search.executors.ray_cluster import RayExecutor
+
+    with pytest.raises(StudyError, match="No Ray cluster answers at"):
+        RayExecutor(Cluster(address="127.0.0.1:1"))
+
+
+def test_a_whole_search_runs_on_ray(desk: Desk) -> None:
+    done = desk.run("search", "--space", "tiny.yaml", "--trials", "3", "--executor", "ray", "--no-race")
+
+    assert done.returncode == 0, done.stderr
+    assert "Test accuracy" in done.stdout
