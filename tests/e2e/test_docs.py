@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from tests.command import Desk, make_desk
@@ -98,3 +99,28 @@ def _make_photos(root: Path) -> None:
             pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
             pixels[..., label] //= 4
             Image.fromarray(pixels).save(root / name / f"{number}.jpg")
+
+
+def _searches(text: str) -> list[list[str]]:
+    """Return the words of the searches in a file for a cluster, without what the shell would fill in."""
+    joined = re.sub(r"\\\n\s*|\n\s+(?=--)", " ", text)
+    found = re.findall(r"autoclf (search --[^\n&]*)", joined)
+    return [shlex.split(line.replace('"$', '"')) for line in found]
+
+
+@pytest.mark.parametrize("name", ["slurm.sh", "rayjob.yaml"])
+def test_files_for_clusters_are_sound_and_their_searches_have_known_options(name: str, tmp_path: Path) -> None:
+    path = ROOT / "docs" / "cluster" / name
+    desk = make_desk(tmp_path)
+    if path.suffix == ".sh":
+        assert desk.run_shell(f"bash -n {path}").returncode == 0
+    else:
+        spec = yaml.safe_load(path.read_text())["spec"]
+        assert spec["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"]
+        assert "autoclf search" in spec["entrypoint"]
+
+    (words,) = _searches(path.read_text())
+
+    assert "--executor" in words
+    done = desk.run(*words, "--help")
+    assert done.returncode == 0, done.stderr
