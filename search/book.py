@@ -61,6 +61,7 @@ class Book:
         with self.crew.turn() as changed:
             for number in sorted(changed):
                 self._read(number)
+            self._open_logs_of_others(self.crew.num_trials())
             self._free_abandoned()
             yield
 
@@ -69,8 +70,7 @@ class Book:
         uid = uuid.uuid4().hex
         number = self.study.add_trial(params, distributions(self.space, params), uid=uid)
         crash_point("after_ask")
-        if number > len(self.trials):
-            self._open_logs_of_others(number)
+        self._open_logs_of_others(number)
         assert number == len(self.trials), f"trial {number} of {len(self.trials)}"
         return self._open_log(number, params, uid)
 
@@ -144,8 +144,7 @@ class Book:
 
     def _read(self, number: int) -> None:
         """Read the log of a trial that another driver wrote to."""
-        if number > len(self.trials):
-            self._open_logs_of_others(number)
+        self._open_logs_of_others(number)
         trial = trials.fold(eventlog.read(self.store.log(self.name, number)))
         self._of_others.add(number)
         if trial is not None:
@@ -153,6 +152,8 @@ class Book:
 
     def _open_logs_of_others(self, num: int) -> None:
         """Begin the logs of trials that stand in the study and have none: their driver died in between."""
+        if num <= len(self.trials):
+            return
         for frozen in self.study.trials()[len(self.trials) : num]:
             self._open_log(frozen.number, frozen.params, frozen.user_attrs["autoclf.uid"])
 

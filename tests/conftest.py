@@ -9,9 +9,11 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -96,9 +98,15 @@ def _of_this_machine(look_up: Callable[..., Any]) -> Callable[..., Any]:
     return look_up_here
 
 
+@cache
+def own_addresses() -> frozenset[str]:
+    """Return the addresses of this machine, at which clusters of nodes within it find each other."""
+    return frozenset(found.address for some in psutil.net_if_addrs().values() for found in some)
+
+
 def _refuse_others(host: Any) -> None:
     name = host.decode() if isinstance(host, bytes) else host
-    if name in (None, "", "localhost", socket.gethostname()):
+    if name in (None, "", "localhost", socket.gethostname()) or name in own_addresses():
         return
     try:
         is_here = ipaddress.ip_address(name).is_loopback or ipaddress.ip_address(name).is_unspecified

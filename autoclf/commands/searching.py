@@ -200,14 +200,23 @@ def resume(
     store: Store = Path("mlruns"),
     storage: Storage = None,
     workers: Workers = None,
+    executor: Annotated[
+        Literal["local", "ray"] | None, typer.Option(help="Where jobs run; else as before.", show_default=False)
+    ] = None,
+    address: Address = None,
     json: Json = False,
 ) -> None:
     """Go on with a search that was interrupted or killed, or give a finished one more trials."""
+    from search.executors.base import Cluster
     from search.resume import remembered_request
 
     request = remembered_request(study, store=store, storage=storage, cache=user_cache())
     wanted = trials or request.max_trials
     request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers)
+    if executor == "local":
+        request = replace(request, cluster=None)
+    elif executor == "ray" or address is not None:
+        request = replace(request, cluster=replace(request.cluster or Cluster(), address=address))
     run_request(_limited(request, patience=patience, target=target), as_json=json)
 
 

@@ -49,6 +49,10 @@ class Crew(Protocol):
         """Return the other drivers that are alive, as `HOST (process PID)`."""
         ...
 
+    def num_trials(self) -> int:
+        """Return how many trials other drivers may have begun, whether or not their logs tell; only in a turn."""
+        ...
+
     def claimed(self) -> Mapping[int, bool]:
         """Return the trials that living drivers have claimed, and of each whether it was this one; only in a turn."""
         ...
@@ -89,6 +93,10 @@ class Alone:
     def others(self) -> tuple[str, ...]:
         """Return nothing."""
         return ()
+
+    def num_trials(self) -> int:
+        """Return nothing: there are no others."""
+        return 0
 
     def claimed(self) -> Mapping[int, bool]:
         """Return the trials that were claimed."""

@@ -52,6 +52,9 @@ TRIALS = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False),  # of the last change
 )
 ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('autoclf tables'))"  # to the end of the transaction
+COUNT = """
+    SELECT count(*) FROM trials JOIN studies ON studies.study_id = trials.study_id WHERE studies.study_name = :study
+"""  # in Optuna's own tables, whose interface would load every trial
 TURN_LOST = "The database took this driver's turn away."
 NOW = sa.func.clock_timestamp()
 
@@ -126,8 +129,7 @@ class PostgresCrew:
             self._note(self._turn, number, driver=owner)  # a dead one, should it wake, finds that it has lost it
             yield
             return
-        with patiently(self._begin_turn) as connection:
-            self._check_mine(connection, number)
+        with patiently(lambda: self._hold(number)) as connection:
             yield
             try:
                 self._note(connection, number)
@@ -158,6 +160,10 @@ class PostgresCrew:
             give_up(self._turn)
             return
         patiently(lambda: self._alone(give_up))
+
+    def num_trials(self) -> int:
+        """Return how many trials other drivers may have begun, whether or not their logs tell; only in a turn."""
+        return int(self._in_turn().execute(sa.text(COUNT), {"study": self._study}).scalar_one())
 
     def claimed(self) -> Mapping[int, bool]:
         """Return the trials that living drivers have claimed, and of each whether it was this one; only in a turn."""
@@ -209,6 +215,16 @@ class PostgresCrew:
             connection.execute(sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_TURN_SECONDS}s'"))
             row = sa.select(STUDIES.c.version).where(STUDIES.c.study == self._study).with_for_update()
             connection.execute(row).one()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _hold(self, number: int) -> sa.Connection:
+        """Return a connection with a transaction in which a trial stays this driver's."""
+        connection = self._begin_turn()
+        try:
+            self._check_mine(connection, number)
         except BaseException:
             connection.close()
             raise

@@ -11,8 +11,10 @@ import os
 import queue
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ from trainer.orders import MeasureOrder, Order
 from trainer.results import from_record
 
 PATIENCE_SECONDS = 300.0  # that a job may neither speak nor compute
-KNOCK_SECONDS = 10.0
+KNOCK_SECONDS = 10.0  # that a head has to answer
+SECONDS_BETWEEN_KNOCKS = 2.0
+MOST_MISSED = 4  # in a row, after which the head counts as gone
 KILLED, FAILED = -9, 1
 
 
@@ -42,6 +46,8 @@ class RayExecutor:
         self._token = uuid.uuid4().hex
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, Any] = {}  # jobs and the streams of their reports
+        self._has_lost_head = threading.Event()
+        self._num_slots = self._count_room()
         here = self._ray.get_runtime_context().get_node_id()
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -53,11 +59,12 @@ class RayExecutor:
             num_returns="streaming",
             max_retries=0,
         )(work)
+        threading.Thread(target=self._watch_head, name="head", daemon=True).start()
 
     @property
     def num_slots(self) -> int:
-        """Return how many jobs the nodes that are alive have room for."""
-        return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+        """Return how many jobs the nodes that were alive a moment ago have room for."""
+        return self._num_slots
 
     @property
     def free_slots(self) -> int:
@@ -76,6 +83,9 @@ class RayExecutor:
             StudyError: If the cluster does not answer.
         """
         assert job not in self._running, f"job {job} runs already"
+        if self._has_lost_head.is_set():
+            raise _lost()
+        order = _absolute(order)
         directory = None if isinstance(order, MeasureOrder) else order.directory
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
@@ -84,15 +94,18 @@ class RayExecutor:
             self._ray.get(self._depot.begin.remote(job))
             stream = self._task.remote(order, job, self._token, self._depot, self._patience)
         except (self._ray.exceptions.RayError, ConnectionError) as error:
-            raise StudyError(
-                f"The Ray cluster does not answer ({type(error).__name__}). Nothing is lost: go on with `autoclf "
-                "resume` when it is back."
-            ) from error
+            raise _lost() from error
         self._running[job] = stream
         threading.Thread(target=self._listen, args=(job, stream, directory), daemon=True).start()
 
     def events(self, *, timeout_seconds: float) -> Sequence[Event]:
-        """Return what happened, waiting up to the time for the first of it."""
+        """Return what happened, waiting up to the time for the first of it.
+
+        Raises:
+            StudyError: If the cluster's head is gone.
+        """
+        if self._has_lost_head.is_set():
+            raise _lost()
         found = []
         try:
             found.append(self._events.get(timeout=timeout_seconds))
@@ -111,13 +124,34 @@ class RayExecutor:
             self._depot.stop.remote(job)
 
     def close(self) -> None:
-        """End every task at once."""
+        """End every task at once; those of a lost cluster end by themselves."""
+        if self._has_lost_head.is_set():
+            return
         for stream in self._running.values():
             self._ray.cancel(stream, force=True)
 
     def _room(self, resources: dict[str, float]) -> int:
         wanted = {"CPU": self._request.cpus_per_trial, "GPU": self._request.gpus_per_trial}
         return min(math.floor(resources.get(name, 0.0) / share + 1e-9) for name, share in wanted.items() if share)
+
+    def _watch_head(self) -> None:
+        """Count the room on the nodes now and then, for as long as the head answers.
+
+        When it is gone, whatever asks it waits, and after a minute Ray ends this process without a word.
+        """
+        address, missed = self._ray.get_runtime_context().gcs_address, 0
+        while missed < MOST_MISSED:
+            time.sleep(SECONDS_BETWEEN_KNOCKS)
+            try:
+                _check_that_somebody_listens(address)
+                self._num_slots = self._count_room()
+                missed = 0
+            except OSError:
+                missed += 1
+        self._has_lost_head.set()
+
+    def _count_room(self) -> int:
+        return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
 
     def _listen(self, job: int, stream: Any, directory: Path | None) -> None:
         """Pass on what a task reports, then how it ended."""
@@ -141,6 +175,21 @@ class RayExecutor:
         if directory is not None:
             (directory / PLACE).unlink(missing_ok=True)
         self._events.put(Event(job, gone))
+
+
+def _absolute(order: Order) -> Order:
+    """Return an order whose paths mean the same wherever a process works."""
+    root = order.data_root.resolve()
+    if isinstance(order, MeasureOrder):
+        return replace(order, data_root=root)
+    return replace(order, data_root=root, directory=order.directory.resolve())
+
+
+def _lost() -> StudyError:
+    return StudyError(
+        "The head of the Ray cluster does not answer. Nothing is lost: `autoclf resume STUDY` goes on when it is back, "
+        "`autoclf resume STUDY --executor local` without it."
+    )
 
 
 def _connected(request: Cluster) -> Any:

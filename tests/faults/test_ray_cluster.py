@@ -11,6 +11,7 @@ import pytest
 
 from search.errors import StudyError
 from search.executors import Cluster, Event, Gone
+from tests.books import assert_books_agree
 from tests.command import Desk
 from trainer.config import JobConfig, job_config
 from trainer.data import DataSet, prepare
@@ -22,7 +23,11 @@ pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 
 SECONDS = 90.0
-NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80_000_000}  # the GPU is a fake one
+NODE = {
+    "num_cpus": 1,
+    "num_gpus": 1,
+    "object_store_memory": 80_000_000,
+}  # the GPU is a fake one
 LONG = 400.0  # epochs of the digits: a minute or more
 
 
@@ -135,6 +140,22 @@ def test_where_directories_are_not_shared_files_come_back_and_go_out_again(
     assert [event.what.epoch for event in again if isinstance(event.what, EpochResult)] == [1.0, 2.0, 3.0, 4.0]
 
 
+def test_a_directory_may_be_relative(
+    connect: Any, digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    executor, heard = connect(), []
+
+    executor.start(0, order(digits, Path("job"), until=2.0))
+    wait_for(executor, Gone, heard)
+    again: list[Event] = []
+    executor.start(0, order(digits, Path("job"), until=4.0))
+    wait_for(executor, Gone, again)
+
+    assert next(event.what.epoch for event in again if isinstance(event.what, Started)) == 2.0
+    assert not list(tmp_path.glob("job/.place"))
+
+
 def test_a_job_that_is_stopped_leaves_a_checkpoint(connect: Any, digits: DataSet, tmp_path: Path) -> None:
     executor, heard = connect(), []
     executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
@@ -230,3 +251,22 @@ def test_a_whole_search_runs_on_ray(desk: Desk) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "Test accuracy" in done.stdout
+
+
+def test_f29_a_head_that_is_lost_ends_the_search_which_goes_on_without_it(slow_desk: Desk, nodes: Any) -> None:
+    desk = slow_desk
+    search = ("search", "--space", "tiny.yaml", "--trials", "4", "--executor", "ray", "--address", nodes.address)
+    with desk.started(*search) as running:
+        running.wait_for("epoch")
+        nodes.head_node.kill_gcs_server()
+        code = running.process.wait(SECONDS)
+        told = running.errors()
+
+    assert code == 2
+    assert "The head of the Ray cluster does not answer" in told
+    assert "Traceback" not in told
+
+    resumed = desk.run("resume", "tiny", "--executor", "local")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert_books_agree(desk.store, "tiny", num_trials=4)

@@ -24,6 +24,7 @@ from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store
 from search.study import create_study
+from search.suggest import distributions
 from search.trials import State, Trial, fold
 from spaces import SearchSpace
 from tests.postgres import Server
@@ -226,6 +227,26 @@ def test_a_driver_that_comes_late_goes_on_where_the_others_are(begin: Begin, ser
 
     assert (one.error, late.error) == (None, None)
     assert_books_are_sound(server, store, one.study, 12)
+
+
+def test_a_trial_whose_driver_died_before_its_log_began_is_one_of_those_asked_for(
+    begin: Begin, server: Server, store: Store, small_space: SearchSpace
+) -> None:
+    one = begin()
+    while len(store.trials(one.study)) < 3:
+        time.sleep(0.01)
+    storage = open_storage(server.url())
+    params = dict(store.trials(one.study)[0].params)
+
+    with PostgresCrew(storage.engine, one.study) as dead, dead.turn():
+        study = create_study(storage, one.study, METRIC)
+        study.add_trial(params, distributions(small_space, params), uid="orphan")
+    storage.engine.dispose()
+
+    one.thread.join()
+    assert one.error is None
+    trials = assert_books_are_sound(server, store, one.study, 12)
+    assert [trial.uid for trial in trials].count("orphan") == 1
 
 
 @pytest.mark.slow
