@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from search.crew.base import Lost
 from search.errors import StorageBusyError
@@ -289,7 +289,7 @@ class PostgresCrew:
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat_seconds):
-            with suppress(OperationalError, DBAPIError):  # the database restarts: the next one may get through
+            with suppress(DBAPIError):  # the database restarts: the next one may get through
                 self._beat()
 
     def _sign_off(self) -> None:

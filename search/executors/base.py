@@ -1,6 +1,8 @@
 """What the engine asks of whatever runs jobs; it has never seen a process, a GPU or a node."""
 
+import queue
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +34,16 @@ class Cluster:
     address: str | None = None  # as `ray.init` takes it; None for one of this machine's own
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
+
+
+def arrived(events: "queue.Queue[Event]", *, timeout_seconds: float) -> list[Event]:
+    """Return all that is in a queue, waiting up to the time for the first of it."""
+    found: list[Event] = []
+    with suppress(queue.Empty):
+        found.append(events.get(timeout=timeout_seconds))
+        while True:
+            found.append(events.get_nowait())
+    return found
 
 
 class Executor(Protocol):

@@ -14,7 +14,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
-from search.executors.base import Event, Gone
+from search.executors.base import Event, Gone, arrived
 from search.executors.silence import Silence
 from trainer.orders import Order
 from trainer.results import from_record
@@ -88,13 +88,7 @@ class LocalExecutor:
 
     def events(self, *, timeout_seconds: float) -> Sequence[Event]:
         """Return what happened, waiting up to the time for the first of it."""
-        found = []
-        try:
-            found.append(self._events.get(timeout=timeout_seconds))
-            while True:
-                found.append(self._events.get_nowait())
-        except queue.Empty:
-            pass
+        found = arrived(self._events, timeout_seconds=timeout_seconds)
         for event in found:
             if isinstance(event.what, Gone):
                 self._running.pop(event.job)[1].close()

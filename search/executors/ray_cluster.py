@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import StudyError
-from search.executors.base import Cluster, Event, Gone
+from search.executors.base import Cluster, Event, Gone, arrived
 from search.executors.parcels import PLACE, Depot, receive
-from search.executors.ray_worker import EVENT, FILE, work
+from search.executors.ray_worker import FILE, HUNG, work
 from trainer.orders import MeasureOrder, Order
 from trainer.results import from_record
 
@@ -71,11 +71,6 @@ class RayExecutor:
         """Return how many more jobs may be started now."""
         return max(0, self.num_slots - len(self._running))
 
-    @property
-    def is_busy(self) -> bool:
-        """Say whether jobs run, or are about to be gone."""
-        return bool(self._running)
-
     def start(self, job: int, order: Order) -> None:
         """Hand a job to the cluster.
 
@@ -106,13 +101,7 @@ class RayExecutor:
         """
         if self._has_lost_head.is_set():
             raise _lost()
-        found = []
-        try:
-            found.append(self._events.get(timeout=timeout_seconds))
-            while True:
-                found.append(self._events.get_nowait())
-        except queue.Empty:
-            pass
+        found = arrived(self._events, timeout_seconds=timeout_seconds)
         for event in found:
             if isinstance(event.what, Gone):
                 del self._running[event.job]
@@ -146,7 +135,7 @@ class RayExecutor:
                 _check_that_somebody_listens(address)
                 self._num_slots = self._count_room()
                 missed = 0
-            except OSError:
+            except (OSError, self._ray.exceptions.RayError):
                 missed += 1
         self._has_lost_head.set()
 
@@ -155,26 +144,31 @@ class RayExecutor:
 
     def _listen(self, job: int, stream: Any, directory: Path | None) -> None:
         """Pass on what a task reports, then how it ended."""
-        gone = Gone(0)
         try:
-            for reference in stream:
-                kind, name, content = self._ray.get(reference)
-                if kind == EVENT:
-                    self._events.put(Event(job, from_record(json.loads(content))))
-                elif kind == FILE:
-                    assert directory is not None, "it left files"
-                    receive(directory, name, content)
-                else:
-                    gone = Gone(KILLED, has_hung=True)
+            gone = self._pass_on(job, stream, directory)
         except self._ray.exceptions.NodeDiedError:
             gone = Gone(KILLED, is_innocent=True)
         except self._ray.exceptions.RayTaskError:
             gone = Gone(FAILED)
         except (self._ray.exceptions.RayError, ConnectionError):
-            gone = gone if gone.has_hung else Gone(KILLED)
+            gone = Gone(KILLED)
+        except OSError:  # its files can't be written here: the disk may be full
+            gone = Gone(FAILED)
         if directory is not None:
             (directory / PLACE).unlink(missing_ok=True)
         self._events.put(Event(job, gone))
+
+    def _pass_on(self, job: int, stream: Any, directory: Path | None) -> Gone:
+        for reference in stream:
+            kind, name, content = self._ray.get(reference)
+            if kind == HUNG:
+                return Gone(KILLED, has_hung=True)
+            if kind == FILE:
+                assert directory is not None, "it left files"
+                receive(directory, name, content)
+            else:
+                self._events.put(Event(job, from_record(json.loads(content))))
+        return Gone(0)
 
 
 def _absolute(order: Order) -> Order:

@@ -61,7 +61,7 @@ def connect(nodes: Any) -> "Iterator[Callable[..., Any]]":
     for executor in made:
         executor.close()
         until = time.monotonic() + SECONDS
-        while executor.is_busy and time.monotonic() < until:
+        while executor.free_slots < executor.num_slots and time.monotonic() < until:
             executor.events(timeout_seconds=0.1)
 
 
