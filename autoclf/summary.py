@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from autoclf.lines import clock
-from autoclf.tables import console, drawn
+from autoclf.tables import console, drawn, short_columns
 from search.finish import TestReading
 from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
@@ -21,9 +21,6 @@ from trainer.settings import Classical, Plateau, is_pretrained, left_out
 ROWS = 10
 AIMS = {"top5_accuracy": "top-5 accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1"}
 NOT_OF_CLASSICAL = ("optimizer", "schedule", "augment.", "transfer.", "training.")
-SHORT_COLUMNS = [
-    "rank", "trial", "state", "val_accuracy", "epochs", "model", "optimizer", "lr", "batch_size", "train_seconds",
-]  # fmt: skip
 
 
 def print_summary(outcome: Outcome, request: Request) -> None:
@@ -103,15 +100,6 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
     if isinstance(config.model, Classical):
         hidden += NOT_OF_CLASSICAL
     return {p: v for p, v in flat(config).items() if not p.startswith(tuple(hidden)) and v not in (0, "none")}
-
-
-def short_columns(objective: str) -> list[str]:
-    """Return the columns of the short table; what decided is among them."""
-    name = objective.replace("/", "_")
-    if name in SHORT_COLUMNS:
-        return SHORT_COLUMNS
-    place = SHORT_COLUMNS.index("val_accuracy")
-    return [*SHORT_COLUMNS[:place], name, *SHORT_COLUMNS[place:]]
 
 
 def _diagnosis_lines(outcome: Outcome) -> list[str]:
@@ -205,8 +193,8 @@ def _why_no_more(outcome: Outcome, request: Request) -> str:
     if reached is not None:
         return f"{run_name(reached)} has reached the target of {enough.target:g}."
     if enough.patience_trials is not None or enough.patience_seconds is not None:
-        return "no better configuration came in the time that was set by --patience, or none would have come far."
-    return "no other would have come far."
+        return "the last ones brought nothing better (--patience), or there was no time for another to come far."
+    return "there was no time for another to come far."
 
 
 def _closing_lines(outcome: Outcome, request: Request) -> list[str]:

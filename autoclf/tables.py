@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Format = Literal["table", "json", "csv", "md"]
 WIDE = 160  # columns of a table that goes to no terminal
 LEFT = ("state", "model", "optimizer", "reason")
+SHORT_COLUMNS = [
+    "rank", "trial", "state", "val_accuracy", "epochs", "model", "optimizer", "lr", "batch_size", "train_seconds",
+]  # fmt: skip
 
 
 def print_table(table: "pd.DataFrame", *, format: Format) -> None:
@@ -29,6 +32,15 @@ def print_table(table: "pd.DataFrame", *, format: Format) -> None:
             sys.stdout.write(to_markdown(table))
         case _:
             assert_never(format)
+
+
+def short_columns(objective: str) -> list[str]:
+    """Return the columns of a leaderboard that fit on a screen; what decided is among them."""
+    name = objective.replace("/", "_")
+    if name in SHORT_COLUMNS:
+        return SHORT_COLUMNS
+    place = SHORT_COLUMNS.index("val_accuracy")
+    return [*SHORT_COLUMNS[:place], name, *SHORT_COLUMNS[place:]]
 
 
 def console() -> Console:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, count
 from operator import is_not
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from search.trials import State, Trial, merit, result_at
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 NOWHERE = -1
+Item = TypeVar("Item", bound=np.generic)
 FIRST_ROWS = 64
 
 
@@ -40,6 +42,19 @@ def _kept(rungs: tuple[float, ...], objective: str) -> "Table":
     return Table(rungs, objective)
 
 
+def changes(known: Sequence[Trial], trials: Sequence[Trial]) -> Sequence[int]:
+    """Return the rows in which trials differ from those known before, the ones that are new among them."""
+    return [*compress(count(), map(is_not, known, trials)), *range(len(known), len(trials))]
+
+
+def grown(array: NDArray[Item], num: int) -> NDArray[Item]:
+    """Return an array of at least so many rows that begins as this one does; it grows by doubling."""
+    if num <= len(array):
+        return array
+    more = np.zeros((max(num, 2 * len(array)) - len(array), *array.shape[1:]), dtype=array.dtype)
+    return np.concatenate([array, more])
+
+
 @dataclass(slots=True, eq=False)
 class Table:
     """Readings and states of trials; each array has a row for every trial."""
@@ -59,10 +74,9 @@ class Table:
         """Read what changed."""
         if len(trials) < len(self._trials):
             self._trials = []
-        num_known = len(self._trials)
-        changed = list(compress(count(), map(is_not, self._trials, trials)))
+        changed = changes(self._trials, trials)
         self._grow(len(trials))
-        for row in (*changed, *range(num_known, len(trials))):
+        for row in changed:
             self._read(row, trials[row])
         self._trials = list(trials)
 
@@ -107,13 +121,8 @@ class Table:
         return self._flags[: len(self._trials), 2]
 
     def _grow(self, num: int) -> None:
-        size = len(self._numbers)
-        if num > size:
-            more = max(num, 2 * size) - size
-            self._numbers = np.concatenate([self._numbers, np.zeros(more, dtype=np.int64)])
-            self._waits = np.concatenate([self._waits, np.zeros(more, dtype=np.int64)])
-            self._floats = np.concatenate([self._floats, np.zeros((more, self._floats.shape[1]))])
-            self._flags = np.concatenate([self._flags, np.zeros((more, self._flags.shape[1]), dtype=np.bool_)])
+        self._numbers, self._waits = grown(self._numbers, num), grown(self._waits, num)
+        self._floats, self._flags = grown(self._floats, num), grown(self._flags, num)
 
     def _read(self, row: int, trial: Trial) -> None:
         num = len(self.rungs)

@@ -31,7 +31,7 @@ from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, Ov
 from trainer.evaluate import images_to_score, score
 from trainer.features import has_fixed_features, on_features
 from trainer.files import replacing, write_bytes
-from trainer.footprint import footprint
+from trainer.footprint import GLANCE_SECONDS, TIMED_SECONDS, footprint
 from trainer.jobfiles import PREDICTIONS, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.launch import launch
 from trainer.lengths import portion_size, steps_in_epoch
@@ -182,7 +182,13 @@ def _weigh(
     """
     if not order.is_to_be_weighed or not state.team.leads:
         return
-    found = footprint(state.model, order.config, image_shape=image_shape, device=state.stretch.loss.device)
+    found = footprint(
+        state.model,
+        order.config,
+        image_shape=image_shape,
+        device=state.stretch.loss.device,
+        seconds=TIMED_SECONDS if "latency_ms" in order.limits else GLANCE_SECONDS,
+    )
     emit(found)
     check_limits(found, order.limits)
 

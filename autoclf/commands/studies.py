@@ -19,7 +19,7 @@ def leaderboard(
     format: Annotated[Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")] = "table",
 ) -> None:
     """Show the trials of a study, best first."""
-    from autoclf.tables import print_table
+    from autoclf.tables import print_table, short_columns
     from search.diagnosis import diagnosis_of, in_words
     from search.leaderboard import leaderboard as rank
     from search.pareto import pareto_front
@@ -37,4 +37,8 @@ def leaderboard(
     if format in ("json", "csv"):  # for a person it would be a column too many
         diagnoses = {trial.number: in_words(diagnosis_of(trial, opened, name)) for trial in trials}
     table = rank(trials, known.objective, diagnoses=diagnoses)
-    print_table(table.sort_values(pareto) if pareto else table, format=format)
+    if pareto is not None:
+        table = table.sort_values(pareto)
+    if format == "table":  # the other formats have all columns
+        table = table[[*short_columns(known.objective), *([pareto] if pareto else []), "reason"]]
+    print_table(table, format=format)

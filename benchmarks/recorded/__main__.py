@@ -16,7 +16,7 @@ import optuna
 
 from benchmarks.recorded import optuna_runs, ours
 from benchmarks.recorded.others import traces_of_others
-from benchmarks.recorded.report import draw, summary, table
+from benchmarks.recorded.report import curves_of, draw, summary, table, verdict
 from benchmarks.recorded.tasks import Task, load_tasks
 from benchmarks.recorded.traces import Trace
 
@@ -33,7 +33,7 @@ def _search(folder: Path, strategy: str, number: int, seed: int) -> Trace:
 
 
 def main() -> None:
-    """Run every strategy on every task with every seed; write table and picture."""
+    """Run every strategy on every task with every seed; print the summary, write table and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--curves", type=Path, required=True, help="folder of npz files")
     parser.add_argument("--seeds", type=int, default=20)
@@ -56,10 +56,13 @@ def main() -> None:
         runs |= traces_of_others(
             tasks, seeds=asked.seeds, out=asked.out, processes=asked.processes, only=asked.only or []
         )
-    found = table(runs, tasks)
+    curves = curves_of(runs, tasks)
+    found = table(runs, curves, tasks)
     found.to_csv(asked.out / "regret.csv", index=False)
-    draw(runs, tasks, asked.out / "regret.png")
+    others = [name for name, _ in runs if name not in ours.STRATEGIES]
+    draw(curves, tasks, [*ours.SHOWN, *others], asked.out / "regret.png")
     print(summary(found).round(3).to_string())
+    print(verdict(curves, tasks, ours.DEFAULT, ours.STRATEGIES))
     print(f"Each task by itself: {asked.out / 'regret.csv'}; the picture: {asked.out / 'regret.png'}")
 
 

@@ -46,7 +46,7 @@ TOOLS = (
     Tool(
         "neps",
         ("neural-pipeline-search==0.17.0",),
-        {"NePS ASHA": EVERY, "NePS PriorBand": EVERY},
+        {"NePS ASHA": EVERY, "NePS Hyperband": EVERY, "NePS PriorBand": EVERY},
     ),
 )
 

@@ -5,11 +5,15 @@ from collections.abc import Callable, Mapping
 from benchmarks.recorded.replay import OBJECTIVE, Rows, replay, space_of
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
-from search.samplers import Gp, Tpe
-from search.schedulers import FreezeThaw, Promotion
+from benchmarks.recorded.views import AsOptunaHasIt, OnForecasts, OnLastReadings, OnOneRung
+from search.samplers import Gp, Random, Sampler, Tpe
+from search.schedulers import FreezeThaw, Hyperband, Promotion
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
+from spaces import SearchSpace
 
+Search = Callable[[Task, int], Trace]  # of a task, with a seed
+MakeSampler = Callable[[SearchSpace, int], Sampler]
 ETA = 3
 FINE_ETA = 2
 
@@ -22,11 +26,15 @@ def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
     return tuple(map(float, rungs))
 
 
-def promotion_tpe(task: Task, seed: int) -> Trace:
-    """Promotion, and TPE on readings carried on to the last rung."""
-    space = space_of(task, rungs_of(task.num_epochs))
-    scheduler = Promotion(rungs=space.budget.rungs, eta=ETA, objective=OBJECTIVE)
-    return replay(task, space, scheduler, Tpe(space=space, seed=seed), Rows(task, space))
+def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = Promotion) -> Search:
+    """Return a strategy that promotes by ranks, with a sampler."""
+
+    def search(task: Task, seed: int) -> Trace:
+        space = space_of(task, rungs_of(task.num_epochs))
+        by_ranks = scheduler(rungs=space.budget.rungs, eta=ETA, objective=OBJECTIVE)
+        return replay(task, space, by_ranks, make(space, seed), Rows(task, space))
+
+    return search
 
 
 def freeze_thaw(task: Task, seed: int) -> Trace:
@@ -40,7 +48,41 @@ def freeze_thaw(task: Task, seed: int) -> Trace:
     )
 
 
-STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
-    "freeze-thaw": freeze_thaw,
-    "promotion + TPE": promotion_tpe,
+def _freeze_thaw_with(make: MakeSampler) -> Search:
+    """Return freeze and thaw with another sampler."""
+
+    def search(task: Task, seed: int) -> Trace:
+        space = space_of(task, rungs_of(task.num_epochs, FINE_ETA))
+        sampler = make(space, seed)
+        scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=Surrogate(Encoding(space)), sampler=sampler)
+        return replay(task, space, scheduler, sampler, Rows(task, space))
+
+    return search
+
+
+def _tpe(kind: type[Tpe] = Tpe) -> MakeSampler:
+    return lambda space, seed: kind(space=space, seed=seed)
+
+
+def _on_forecasts(space: SearchSpace, seed: int) -> Sampler:
+    return OnForecasts(space=space, seed=seed, surrogate=Surrogate(Encoding(space)))
+
+
+def _random(space: SearchSpace, seed: int) -> Sampler:
+    return Random(space=space, seed=seed)
+
+
+DEFAULT = "freeze-thaw + GP"
+SHOWN = (DEFAULT, "promotion + TPE")  # in the picture, beside others' strategies
+STRATEGIES: Mapping[str, Search] = {
+    "freeze-thaw + GP": freeze_thaw,
+    "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),
+    "freeze-thaw + random": _freeze_thaw_with(_random),
+    "promotion + TPE": _by_ranks(_tpe()),
+    "promotion + random": _by_ranks(_random),
+    "hyperband + TPE": _by_ranks(_tpe(), Hyperband),
+    "promotion + TPE on last readings": _by_ranks(_tpe(OnLastReadings)),
+    "promotion + TPE on one rung": _by_ranks(_tpe(OnOneRung)),
+    "promotion + TPE on forecasts": _by_ranks(_on_forecasts),
+    "promotion + TPE as Optuna has it": _by_ranks(_tpe(AsOptunaHasIt)),
 }

@@ -1,6 +1,6 @@
-"""Many searches in one table and one picture."""
+"""Many searches in one table, one picture and one sentence. Letters: S searches with different seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +11,41 @@ from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import SHARES, Trace, fully_trained, regrets, wasted
 
 READ_AT = (0.10, 0.25, 1.00)  # shares of the budget
-RANDOM = "random search"
+RANDOM, OPTUNA = "random search", "Optuna"
 
 Runs = Mapping[tuple[str, str], Sequence[Trace]]  # by strategy and task, a trace a seed
+Floats = NDArray[np.float64]
+Curves = Mapping[tuple[str, str], Floats]  # by strategy and task, regrets (S, 100) at `SHARES`
 
 
-def table(runs: Runs, tasks: Sequence[Task]) -> pd.DataFrame:
-    """Return a row for each strategy and task: regret (mean and quartiles), budget to match random search, waste."""
-    ends = {task.name: _mean_end(runs, task) for task in tasks}
-    return pd.DataFrame([_row(runs, strategy, task, ends[task.name]) for strategy, task in _pairs(runs, tasks)])
+def curves_of(runs: Runs, tasks: Sequence[Task]) -> Curves:
+    """Return the regrets of all searches."""
+    by_name = {task.name: task for task in tasks}
+    return {
+        (strategy, name): np.stack([regrets(trace, by_name[name]) for trace in traces])
+        for (strategy, name), traces in runs.items()
+    }
+
+
+def table(runs: Runs, curves: Curves, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Return a row for each strategy and task: regret (mean and quartiles), budget to match others' ends, waste."""
+    rows = []
+    for strategy in _strategies(curves):
+        for task in tasks:
+            regret = curves[strategy, task.name]
+            ends = {RANDOM: RANDOM, OPTUNA: best_of_optuna(curves, tasks)}
+            row = {"strategy": strategy, "task": task.name, "searches": len(regret), **_read(regret)}
+            for name, other in ends.items():
+                row[f"share to {name}'s end"] = _share_to_match(regret, curves.get((other, task.name)))
+            rows.append(row | _spent(runs[strategy, task.name], task))
+    return pd.DataFrame(rows)
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each strategy: means over tasks, medians of the budget to match random search."""
+    """Return a row for each strategy: means over tasks, medians of the budget to match the ends of others."""
     columns = {f"regret at {share:.0%}": "mean" for share in READ_AT} | {
-        "share to random's end": "median",
+        f"share to {RANDOM}'s end": "median",
+        f"share to {OPTUNA}'s end": "median",
         "full trainings": "mean",
         "outside top five": "mean",
         "configurations": "mean",
@@ -33,62 +53,96 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     return found.groupby("strategy", sort=False).agg(columns)
 
 
-def draw(runs: Runs, tasks: Sequence[Task], path: Path) -> None:
+def verdict(curves: Curves, tasks: Sequence[Task], default: str, ours: Collection[str]) -> str:
+    """Say how a strategy of ours stands against all that are not ours."""
+    others = [name for name in _strategies(curves) if name not in ours]
+    if not others or (default, tasks[0].name) not in curves:
+        return ""
+    best = np.min([_over_tasks(curves, name, tasks) for name in others], axis=0)
+    behind = SHARES[_over_tasks(curves, default, tasks) > best]
+    worst_on = [
+        task.name
+        for task in tasks
+        if all(_end(curves[default, task.name]) > _end(curves[name, task.name]) for name in others)
+    ]
+    return (
+        f"{default} against the best of {len(others)} others at each hundredth of the budget, in the mean over tasks: "
+        f"behind at {', '.join(f'{share:.0%}' for share in behind) or 'none'}. "
+        f"Worst of all at the end on: {', '.join(worst_on) or 'no task'}."
+    )
+
+
+def best_of_optuna(curves: Curves, tasks: Sequence[Task]) -> str:
+    """Return the setting of Optuna with the smallest regret at the end, in the mean over tasks; else nothing."""
+    settings = [name for name in _strategies(curves) if name.startswith(OPTUNA)]
+    return min(settings, key=lambda name: float(_over_tasks(curves, name, tasks)[-1]), default="")
+
+
+def draw(curves: Curves, tasks: Sequence[Task], shown: Collection[str], path: Path) -> None:
     """Draw regret over the budget: a panel a task with quartiles, and the mean over tasks."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    strategies = list(dict.fromkeys(name for name, _ in runs))
+    strategies = [name for name in _strategies(curves) if name in shown]
+    colors = pyplot.get_cmap("tab20")
     figure, axes = pyplot.subplots(-(-(len(tasks) + 1) // 3), 3, figsize=(13, 11), sharex=True, sharey=True)
-    for task, axis in zip(tasks, axes.flat, strict=False):
-        for strategy in strategies:
-            curves = _curves(runs, strategy, task)
-            (line,) = axis.plot(SHARES, curves.mean(axis=0), label=strategy)
-            low, high = np.quantile(curves, (0.25, 0.75), axis=0)
-            axis.fill_between(SHARES, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-        axis.set_title(task.name, fontsize=9)
-    last = axes.flat[len(tasks)]
-    for strategy in strategies:
-        means = [_curves(runs, strategy, task).mean(axis=0) for task in tasks]
-        last.plot(SHARES, np.mean(means, axis=0), label=strategy)
-    last.set_title("mean over tasks", fontsize=9)
+    for place, strategy in enumerate(strategies):
+        look = {"color": colors(place), "linewidth": 2.2 if place == 0 else 1.2, "label": strategy}
+        for task, axis in zip(tasks, axes.flat, strict=False):
+            regret = curves[strategy, task.name]
+            axis.plot(SHARES, regret.mean(axis=0), **look)
+            low, high = np.quantile(regret, (0.25, 0.75), axis=0)
+            axis.fill_between(SHARES, low, high, color=colors(place), alpha=0.10, linewidth=0)
+        axes.flat[len(tasks)].plot(SHARES, _over_tasks(curves, strategy, tasks), **look)
+    for name, axis in zip([*(task.name for task in tasks), "mean over tasks"], axes.flat, strict=False):
+        axis.set_title(name, fontsize=9)
     axes.flat[0].set_xscale("log")
     figure.supxlabel("share of the budget")
     figure.supylabel("regret")
-    figure.legend(*last.get_legend_handles_labels(), loc="upper center", ncol=3, fontsize=9)
-    figure.tight_layout(rect=(0.02, 0.0, 1.0, 0.93))
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="upper center", ncol=4, fontsize=9)
+    figure.tight_layout(rect=(0.02, 0.0, 1.0, 0.92))
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
-def _pairs(runs: Runs, tasks: Sequence[Task]) -> Sequence[tuple[str, Task]]:
-    strategies = dict.fromkeys(name for name, _ in runs)
-    return [(strategy, task) for strategy in strategies for task in tasks]
+def _strategies(curves: Curves) -> Sequence[str]:
+    return list(dict.fromkeys(name for name, _ in curves))
 
 
-def _curves(runs: Runs, strategy: str, task: Task) -> NDArray[np.float64]:
-    return np.stack([regrets(trace, task) for trace in runs[strategy, task.name]])
+def _over_tasks(curves: Curves, strategy: str, tasks: Sequence[Task]) -> Floats:
+    """Return the mean regret (100,) over tasks."""
+    return np.asarray(np.mean([curves[strategy, task.name].mean(axis=0) for task in tasks], axis=0))
 
 
-def _mean_end(runs: Runs, task: Task) -> float:
-    """Return what random search comes to, in the mean; 0 where it was not run."""
-    return float(_curves(runs, RANDOM, task)[:, -1].mean()) if (RANDOM, task.name) in runs else 0.0
+def _end(regret: Floats) -> float:
+    """Return the mean over seeds at the end of the budget."""
+    return float(regret[:, -1].mean())
 
 
-def _row(runs: Runs, strategy: str, task: Task, random_end: float) -> dict[str, object]:
-    traces = runs[strategy, task.name]
-    curves = _curves(runs, strategy, task)
-    row: dict[str, object] = {"strategy": strategy, "task": task.name, "searches": len(traces)}
+def _read(regret: Floats) -> dict[str, float]:
+    found: dict[str, float] = {}
     for share in READ_AT:
-        column = curves[:, np.abs(SHARES - share).argmin()]
-        row[f"regret at {share:.0%}"] = column.mean()
-        row[f"lower quartile at {share:.0%}"], row[f"upper quartile at {share:.0%}"] = np.quantile(column, (0.25, 0.75))
-    has_matched = curves.mean(axis=0) <= random_end
-    row["share to random's end"] = SHARES[has_matched.argmax()] if has_matched.any() else np.inf
-    row["full trainings"] = np.mean([len(fully_trained(trace, task)) for trace in traces])
+        column = regret[:, np.abs(SHARES - share).argmin()]
+        found[f"regret at {share:.0%}"] = float(column.mean())
+        for word, quantile in (("lower", 0.25), ("upper", 0.75)):
+            found[f"{word} quartile at {share:.0%}"] = float(np.quantile(column, quantile))
+    return found
+
+
+def _share_to_match(regret: Floats, other: Floats | None) -> float:
+    """Return the share of the budget at which the mean is what another's is at the end; infinite where it never is."""
+    if other is None:
+        return np.nan
+    has_matched = regret.mean(axis=0) <= _end(other)
+    return float(SHARES[has_matched.argmax()]) if has_matched.any() else np.inf
+
+
+def _spent(traces: Sequence[Trace], task: Task) -> dict[str, float]:
     shares = [share for trace in traces if (share := wasted(trace, task)) is not None]
-    row["outside top five"] = np.mean(shares) if shares else np.nan
-    row["configurations"] = np.mean([len(set(trace.rows)) for trace in traces])
-    return row
+    return {
+        "full trainings": float(np.mean([len(fully_trained(trace, task)) for trace in traces])),
+        "outside top five": float(np.mean(shares)) if shares else np.nan,
+        "configurations": float(np.mean([len(set(trace.rows)) for trace in traces])),
+    }

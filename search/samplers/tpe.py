@@ -70,13 +70,17 @@ class Tpe:
                 seed=seed % 2**32,
             )
         study = optuna.create_study(sampler=sampler, direction="maximize")
-        scores = estimates(table_of(trials, self.space.budget.rungs, self.space.objective.metric))
+        scores = self.comparable(trials)
         worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
         for row in worth_showing(trials, scores):
             trial, score = trials[row], float(scores[row])
             value = worst if trial.is_hopeless else None if math.isnan(score) else score
             study.add_trial(self._trial(trial, value))
         return study
+
+    def comparable(self, trials: Sequence[Trial]) -> Floats:
+        """Return a value for each trial (N,), larger is better; NaN where nothing was read or can come of it."""
+        return estimates(table_of(trials, self.space.budget.rungs, self.space.objective.metric))
 
     def _trial(self, trial: Trial, value: float | None) -> FrozenTrial:
         """Return a trial as the sampler sees it; it keeps the value of the last view that it was in."""

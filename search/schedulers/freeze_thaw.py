@@ -8,17 +8,18 @@ to rung, is in `search.surrogate`.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.samplers.base import Sampler
 from search.samplers.gp import STARTUP_TRIALS
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
 from search.schedulers.closing import close, fits, hopeful, may_start, owed
 from search.surrogate.outlook import Outlook, Surrogate
-from search.table import Table, table_of
+from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
-MOST_WEIGHED = 200  # paused trials that are looked at
+MOST_WEIGHED = 50  # paused trials at the same rung that are looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,10 @@ class FreezeThaw:
         starts = may_start(situation, table, self.rungs[0])
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
-        rows = self._waiting(outlook, situation)
-        if not starts and rows:
-            chances = outlook.chances(rows)
-            rows = [row for row, chance in zip(rows, chances, strict=True) if chance >= LEAST_CHANCE]
-        if not rows:
+        rows = self._waiting(outlook, situation, table)
+        if not starts and len(rows):
+            rows = rows[outlook.chances(rows) >= LEAST_CHANCE]
+        if not len(rows):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         worths = outlook.of_trials(rows)
         best = int(worths.argmax())
@@ -68,19 +68,16 @@ class FreezeThaw:
     def _following(self, trial: Trial) -> float:
         return next(rung for rung in self.rungs if rung > trial.reached[-1])
 
-    def _waiting(self, outlook: Outlook, situation: Situation) -> list[int]:
+    def _waiting(self, outlook: Outlook, situation: Situation, table: Table) -> NDArray[np.int64]:
         """Return the rows of the trials that wait at a rung and have the time for the next; of many, the best."""
-        rows = [
-            row
-            for row, number in enumerate(outlook.evidence.numbers)
-            if (trial := situation.trials[number]).state is State.PAUSED
-            and fits(trial.seconds_until(self._following(trial)), situation)
-        ]
-        if len(rows) <= MOST_WEIGHED:
+        evidence = outlook.evidence
+        rows = evidence.best_rows(MOST_WEIGHED, table.waits[evidence.numbers] != NOWHERE)
+        if situation.seconds_left is None:
             return rows
-        scores = outlook.evidence.scores[rows]
-        last = scores[np.arange(len(rows)), np.isfinite(scores).sum(axis=1) - 1]
-        return [rows[place] for place in np.argsort(-last, kind="stable")[:MOST_WEIGHED]]
+        waiting = [situation.trials[number] for number in evidence.numbers[rows]]
+        has_time = [fits(trial.seconds_until(self._following(trial)), situation) for trial in waiting]
+        fitting: NDArray[np.int64] = rows[np.array(has_time, dtype=bool)]
+        return fitting
 
     def _rest(self, outlook: Outlook | None, situation: Situation) -> Action:
         """Wait for what runs; then finish, but never before something was trained to the last rung."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from search.surrogate.encoding import Encoding
 from search.surrogate.gp import Array
+from search.table import FIRST_ROWS, Flags, changes, grown
 from search.trials import OVER_LIMITS, State, Trial, readings
 
 
@@ -39,48 +40,84 @@ class Evidence:
         """Return the best score read at any rung."""
         return float(np.nanmax(self.scores))
 
+    @property
+    def num_read(self) -> NDArray[np.int64]:
+        """Return at how many rungs each trial (N,) was read."""
+        num: NDArray[np.int64] = np.isfinite(self.scores).sum(axis=1)
+        return num
 
-@dataclass(slots=True)
+    def best_rows(self, most: int, members: Flags | None = None) -> NDArray[np.int64]:
+        """Return the rows of trials, in order; where many have come to the same rung and no further, the best of them.
+
+        Args:
+            most: Trials of the same rung.
+            members: bool (N,), of which trials; None for all.
+        """
+        rows = np.arange(len(self.numbers)) if members is None else np.flatnonzero(members)
+        num_read = self.num_read[rows]
+        order = np.lexsort((-self.scores[rows, num_read - 1], num_read))  # by rung, then the best first
+        sizes = np.bincount(num_read)
+        ranks = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return rows[np.sort(order[ranks < most])]
+
+
+@dataclass(slots=True, eq=False)
 class Reader:
-    """Turns trials into evidence; what it keeps only saves time, for a trial's configuration never changes."""
+    """Turns trials into evidence; what it keeps only saves time: only trials that changed are read anew."""
 
     encoding: Encoding
-    _places: dict[str, Array] = field(default_factory=dict)  # by uid
+    _trials: Sequence[Trial] = ()
+    _places: Array = field(init=False)  # each of these has a row for every trial
+    _points: Array = field(init=False)
+    _scores: Array = field(init=False)  # NaN for no reading, minus infinity for a failure
+    _rates: Array = field(default_factory=lambda: np.zeros(FIRST_ROWS))
+    _flags: Flags = field(default_factory=lambda: np.zeros((FIRST_ROWS, 2), dtype=np.bool_))  # has failed, is pending
+
+    def __post_init__(self) -> None:
+        space = self.encoding.space
+        self._places = np.zeros((FIRST_ROWS, len(space.params)))
+        self._points = np.zeros((FIRST_ROWS, self.encoding.num_axes))
+        self._scores = np.zeros((FIRST_ROWS, len(space.budget.rungs)))
 
     def read(self, trials: Sequence[Trial]) -> Evidence:
         """Return what trials tell."""
-        space = self.encoding.space
-        rungs, metric = space.budget.rungs, space.objective.metric
-        rows, numbers, rates = [], [], []
-        for trial in trials:
-            if trial.reason == OVER_LIMITS:
-                continue  # that says nothing of how good it would be
-            known = readings(trial, metric)
-            row = [known.get(rung, np.nan) for rung in rungs]
-            if trial.state is State.FAILED:
-                row[min(len(known), len(rungs) - 1)] = -np.inf
-            if not np.isnan(row[0]):
-                rows.append(row)
-                numbers.append(trial.number)
-                rates.append(_rate(trial))
-        pending = [t for t in trials if t.state is State.RUNNING and not t.reached]
-        places = self._stacked([trials[number] for number in numbers])
+        self._follow(trials)
+        num = len(trials)
+        numbers = np.flatnonzero(~np.isnan(self._scores[:num, 0]))
         return Evidence(
-            np.array(numbers, dtype=np.int64),
-            places,
-            self.encoding.points(places),
-            _with_worst(np.array(rows, dtype=np.float64).reshape(-1, len(rungs))),
-            _filled(np.array(rates, dtype=np.float64)),
-            np.array([trials[number].state is State.FAILED for number in numbers], dtype=bool),
-            self.encoding.points(self._stacked(pending)),
+            numbers=numbers,
+            places=self._places[numbers],
+            points=self._points[numbers],
+            scores=_with_worst(self._scores[numbers]),
+            rates=_filled(self._rates[numbers]),
+            has_failed=self._flags[numbers, 0],
+            pending=self._points[:num][self._flags[:num, 1]],
         )
 
-    def _stacked(self, trials: Sequence[Trial]) -> Array:
-        for trial in trials:
-            if trial.uid not in self._places:
-                self._places[trial.uid] = self.encoding.places([trial.params])[0]
-        places = np.array([self._places[trial.uid] for trial in trials])
-        return places.reshape(len(trials), len(self.encoding.space.params))
+    def _follow(self, trials: Sequence[Trial]) -> None:
+        known = self._trials if len(self._trials) <= len(trials) else ()
+        num = len(trials)
+        self._places, self._points = grown(self._places, num), grown(self._points, num)
+        self._scores, self._rates = grown(self._scores, num), grown(self._rates, num)
+        self._flags = grown(self._flags, num)
+        for row in changes(known, trials):
+            if row >= len(known) or known[row].uid != trials[row].uid:
+                self._places[row] = self.encoding.places([trials[row].params])[0]
+                self._points[row] = self.encoding.points(self._places[row : row + 1])[0]
+            self._note(row, trials[row])
+        self._trials = tuple(trials)
+
+    def _note(self, row: int, trial: Trial) -> None:
+        space = self.encoding.space
+        known = readings(trial, space.objective.metric)
+        scores = self._scores[row]
+        scores[:] = [known.get(rung, np.nan) for rung in space.budget.rungs]
+        if trial.state is State.FAILED:
+            scores[min(len(known), len(scores) - 1)] = -np.inf
+        if trial.reason == OVER_LIMITS:
+            scores[:] = np.nan  # that says nothing of how good it would be
+        self._rates[row] = _rate(trial)
+        self._flags[row] = trial.state is State.FAILED, trial.state is State.RUNNING and not trial.reached
 
 
 def _rate(trial: Trial) -> float:

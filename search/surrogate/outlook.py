@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import is_
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.surrogate.encoding import Encoding
 from search.surrogate.evidence import Evidence, Reader
@@ -12,8 +15,10 @@ from search.surrogate.rungs import Chain, Forecast, link_up
 from search.surrogate.worth import chance, expected_rates, price
 from search.trials import Trial
 
+MOST_FORESEEN = 100  # trials whose last reading is at the same rung
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class Outlook:
     """The readings of a search and the model of them."""
 
@@ -26,7 +31,7 @@ class Outlook:
         """Return the level of the best score read."""
         return float(self.chain.scale.level(np.array(self.evidence.best)))
 
-    def of_trials(self, rows: Sequence[int]) -> Array:
+    def of_trials(self, rows: NDArray[np.int64]) -> Array:
         """Return the price (N,) that going on with trials is worth, by their rows in the evidence."""
         rungs = np.array(self.encoding.space.budget.rungs)
         num_read = np.isfinite(self.evidence.scores[rows]).sum(axis=1)
@@ -44,24 +49,33 @@ class Outlook:
         rates = expected_rates(self.evidence.points, self.evidence.rates, points)
         return price(forecast, self.best, to_next=rates * rungs[0], rest=rates * (rungs[-1] - rungs[0]))
 
-    def chances(self, rows: Sequence[int]) -> Array:
+    def chances(self, rows: NDArray[np.int64]) -> Array:
         """Return how probable it is that each of some trials (N,) comes to beat the best score read."""
         forecast = self._forecast(rows)
         return chance(forecast.last_mean, forecast.last_spread, self.best)
 
     def expected(self) -> dict[int, float]:
-        """Return the level at the last rung that is expected of each trial with a reading that has not failed."""
-        mean = self._forecast(range(len(self.evidence.numbers))).last_mean
-        pairs = zip(self.evidence.numbers, mean, self.evidence.has_failed, strict=True)
-        return {int(number): float(level) for number, level, has_failed in pairs if not has_failed}
+        """Return the level at the last rung that is expected of each trial with a reading that has not failed.
+
+        Of very many trials, of those with the best readings at each rung.
+        """
+        rows, mean = self._foreseen
+        is_sound = ~self.evidence.has_failed[rows]
+        return dict(zip(self.evidence.numbers[rows[is_sound]].tolist(), mean[is_sound].tolist(), strict=True))
 
     def promising(self, num: int) -> Array:
         """Return the places (num, P) of the trials of which most is expected, finished ones among them."""
-        mean = self._forecast(range(len(self.evidence.numbers))).last_mean
-        return self.evidence.places[np.argsort(-mean, kind="stable")[:num]]
+        rows, mean = self._foreseen
+        return self.evidence.places[rows[np.argsort(-mean, kind="stable")[:num]]]
 
-    def _forecast(self, rows: Sequence[int]) -> Forecast:
-        some = np.array(rows, dtype=np.int64)
+    @cached_property
+    def _foreseen(self) -> tuple[NDArray[np.int64], Array]:
+        """Return rows (M,) and what is expected of them (M,): all, or of very many the best at each rung."""
+        rows = self.evidence.best_rows(MOST_FORESEEN)
+        return rows, self._forecast(rows).last_mean
+
+    def _forecast(self, rows: Sequence[int] | NDArray[np.int64]) -> Forecast:
+        some = np.asarray(rows, dtype=np.int64)
         return self.chain.forecast(self.evidence.points[some], self.evidence.scores[some])
 
 
@@ -99,4 +113,4 @@ class Surrogate:
 
 
 def _are_same(known: Sequence[Trial], trials: Sequence[Trial]) -> bool:
-    return len(known) == len(trials) and all(one is other for one, other in zip(known, trials, strict=True))
+    return len(known) == len(trials) and all(map(is_, known, trials))

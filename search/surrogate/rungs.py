@@ -145,7 +145,7 @@ def link_up(points: Array, scores: Array) -> Chain:
     links: list[Link] = []
     for rung in range(scores.shape[1]):
         known = _used(levels[:, rung])
-        kernel = _kernel_for(points[known], scores[known, : rung + 1])
+        kernel = _kernel_for(points, scores[:, : rung + 1])
         read = points[known], levels[known, : rung + 1], kernel
         links.append(_later(*read, links[-1]) if rung else _first(*read))
     return Chain(scale, tuple(links))
@@ -240,14 +240,15 @@ def _advance(state: Array, link: Link, points: Array, *, is_first: bool) -> Arra
 
 
 def _kernel_for(points: Array, scores: Array) -> Kernel | None:
-    """Return the kernel chosen by the first of the readings; None where they are too few.
+    """Return the kernel chosen by the first trials with a reading at the last rung of these; None if they are too few.
 
     It rests on scores alone that will not change, so that it is the same whenever it is chosen.
     """
-    if len(scores) < LEAST_READINGS:
+    known = np.flatnonzero(np.isfinite(scores[:, -1]))
+    if len(known) < LEAST_READINGS:
         return None
-    num = num_for_kernel(len(scores))
-    return _chosen(points[:num].tobytes(), scores[:num].tobytes(), num)
+    first = known[: num_for_kernel(len(known))]
+    return _chosen(points[first].tobytes(), scores[first].tobytes(), len(first))
 
 
 @lru_cache(maxsize=256)

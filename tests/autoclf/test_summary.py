@@ -1,6 +1,7 @@
 import pytest
 
-from autoclf.summary import changed_settings, short_columns
+from autoclf.summary import changed_settings
+from autoclf.tables import short_columns
 from search.leaderboard import COLUMNS
 from search.trials import OBJECTIVES
 from trainer.config import Value, job_config

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
-from benchmarks.recorded.ours import promotion_tpe, rungs_of
+from benchmarks.recorded.ours import STRATEGIES, rungs_of
 from benchmarks.recorded.replay import nearest, params_of
-from benchmarks.recorded.report import RANDOM, summary, table
+from benchmarks.recorded.report import RANDOM, curves_of, draw, summary, table, verdict
 from benchmarks.recorded.tasks import Task, load_tasks
 from benchmarks.recorded.traces import SHARES, Trace, fully_trained, regrets, wasted
 
 Strategy = Callable[[Task, int], Trace]
 NUM_ROWS, NUM_EPOCHS = 60, 9
+PROMOTION = "promotion + TPE"
+promotion_tpe = STRATEGIES[PROMOTION]
 EACH = pytest.mark.parametrize("name", ["lcbench-7", "taskset-net"])
 
 
@@ -86,7 +88,7 @@ def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("strategy", [promotion_tpe, optuna_halving, optuna_random])
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values(), optuna_halving, optuna_random])
 def test_a_search_reads_what_was_recorded_when_it_was(tasks: dict[str, Task], name: str, strategy: Strategy) -> None:
     task = tasks[name]
 
@@ -132,19 +134,48 @@ def test_full_trainings_of_what_is_not_among_the_best_five_are_waste(tasks: dict
     assert wasted(trace, task) == 0.5
 
 
-def test_the_table_tells_means_and_what_random_search_comes_to(tasks: dict[str, Task]) -> None:
-    task = tasks["lcbench-7"]
-    runs = {
-        (name, task.name): [strategy(task, seed) for seed in range(2)]
-        for name, strategy in {"promotion": promotion_tpe, RANDOM: optuna_random}.items()
+@pytest.fixture(scope="module")
+def runs(tasks: dict[str, Task]) -> dict[tuple[str, str], list[Trace]]:
+    """Two strategies on a task, with two seeds."""
+    strategies = {PROMOTION: promotion_tpe, RANDOM: optuna_random}
+    return {
+        (name, "lcbench-7"): [strategy(tasks["lcbench-7"], seed) for seed in range(2)]
+        for name, strategy in strategies.items()
     }
 
-    found = table(runs, [task])
 
-    assert list(found["strategy"]) == ["promotion", RANDOM]
-    assert found.loc[1, "share to random's end"] <= 1.0
+def test_the_table_tells_means_and_what_random_search_comes_to(
+    tasks: dict[str, Task], runs: dict[tuple[str, str], list[Trace]]
+) -> None:
+    chosen = [tasks["lcbench-7"]]
+
+    found = table(runs, curves_of(runs, chosen), chosen)
+
+    assert list(found["strategy"]) == [PROMOTION, RANDOM]
+    assert found.loc[1, "share to random search's end"] <= 1.0
     assert ((found["regret at 100%"] >= 0) & (found["regret at 100%"] <= 1)).all()
-    assert list(summary(found).index) == ["promotion", RANDOM]
+    assert list(summary(found).index) == [PROMOTION, RANDOM]
+
+
+def test_the_verdict_is_of_the_curves(tasks: dict[str, Task], runs: dict[tuple[str, str], list[Trace]]) -> None:
+    chosen = [tasks["lcbench-7"]]
+    better = {(PROMOTION, "lcbench-7"): np.full((2, 100), 0.1), (RANDOM, "lcbench-7"): np.full((2, 100), 0.2)}
+    worse = {**better, (PROMOTION, "lcbench-7"): np.linspace(0.1, 0.3, 100)[None]}
+
+    assert "behind at none" in verdict(better, chosen, PROMOTION, [PROMOTION])
+    assert "no task" in verdict(better, chosen, PROMOTION, [PROMOTION])
+    told = verdict(worse, chosen, PROMOTION, [PROMOTION])
+    assert "behind at 51%" in told
+    assert "end on: lcbench-7" in told
+    assert verdict(better, chosen, PROMOTION, [PROMOTION, RANDOM]) == ""
+
+
+def test_regrets_are_drawn(tasks: dict[str, Task], runs: dict[tuple[str, str], list[Trace]], tmp_path: Path) -> None:
+    chosen = [tasks["lcbench-7"]]
+
+    draw(curves_of(runs, chosen), chosen, [PROMOTION, RANDOM], tmp_path / "regret.png")
+
+    assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_rungs_come_down_from_the_last_epoch() -> None:

@@ -11,7 +11,11 @@ import torch
 from neps import algorithms
 from tables import run, take_nearest
 
-STRATEGIES = {"NePS ASHA": algorithms.asha, "NePS PriorBand": algorithms.priorband}
+STRATEGIES = {
+    "NePS ASHA": algorithms.asha,
+    "NePS Hyperband": algorithms.hyperband,
+    "NePS PriorBand": algorithms.priorband,
+}
 ETA = 3
 
 

@@ -86,3 +86,28 @@ def test_more_is_expected_of_the_better_and_nothing_of_the_failed(small_space: S
     assert expected[1] > expected[0]
     worths = outlook.of_trials([0, 1])
     assert worths[1] > worths[0] > 0
+
+
+def test_of_many_at_the_same_rung_the_best_are_kept(reader: Reader) -> None:
+    at_the_first = [trial_at(number, {1.0: 0.1 * number}, params=PARAMS) for number in range(4)]
+    farther = [trial_at(4 + number, {1.0: 0.0, 3.0: 0.5 - number / 10}, params=PARAMS) for number in range(3)]
+
+    found = reader.read([*at_the_first, *farther])
+
+    assert found.best_rows(2).tolist() == [2, 3, 4, 5]
+    assert found.best_rows(9).tolist() == list(range(7))
+    assert found.best_rows(1, np.arange(7) < 3).tolist() == [2]
+    assert found.best_rows(1, np.zeros(7, dtype=bool)).tolist() == []
+
+
+def test_what_is_kept_from_look_to_look_changes_nothing(small_space: SearchSpace) -> None:
+    """A reader that has followed a search tells the same as one that begins at its end."""
+    encoding = Encoding(small_space)
+    first = [trial_at(number, {1.0: 0.1 * number}, params=PARAMS) for number in range(5)]
+    later = [*first[:2], trial_at(2, {1.0: 0.2, 3.0: 0.9}, params=PARAMS), *first[3:], new_trial(5, PARAMS)]
+    follower = Reader(encoding)
+
+    for items in (first, later, first[:3]):
+        found, fresh = follower.read(items), Reader(encoding).read(items)
+        for name in ("numbers", "places", "points", "scores", "rates", "has_failed", "pending"):
+            assert np.array_equal(getattr(found, name), getattr(fresh, name), equal_nan=name == "scores"), name

@@ -1,0 +1,90 @@
+"""A ranked portfolio for a space: which few configurations, tried in order, do well on several data sets.
+
+    python -m benchmarks.portfolio --space probe --data folder:A --data files:B --out DIR [--trials 40] [--size 4]
+
+The same configurations, the space's baselines and then others drawn by chance, are trained to the end on every data
+set. The portfolio is greedy: first the one with the smallest mean regret, then always the one that lowers the mean of
+the smallest regret so far most (Xu, Hoos and Leyton-Brown 2010, "Hydra"; Feurer et al. 2022, JMLR 23(261)). A regret is
+what a validation score lacks to the best of the data set, in what the median lacks to it. What was trained stays in the
+folder: the same command again goes on.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from search.store import open_store
+from search.trials import State, Trial, score
+from spaces import SearchSpace, Value, load_space
+
+WHOLE = ("--sampler", "random", "--scheduler", "none", "--no-race", "--no-refit", "--no-test")
+
+
+def main() -> None:
+    """Train what is missing, then print the portfolio as a space's baselines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", required=True)
+    parser.add_argument("--data", action="append", required=True, help="a source; may be given again")
+    parser.add_argument("--set", action="append", default=[], help="as of `autoclf search`")
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--size", type=int, default=4)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    for number, source in enumerate(asked.data):
+        changes = [word for change in asked.set for word in ("--set", change)]
+        command = ["search", "--space", asked.space, "--data", source, "--study", f"{asked.space}-{number}"]
+        words = [*command, "--trials", str(asked.trials), "--store", str(asked.out), *WHOLE, *changes]
+        subprocess.run([sys.executable, "-m", "autoclf", *words], check=True)
+    space = load_space(asked.space)
+    store = open_store(asked.out)
+    studies = [store.trials(f"{asked.space}-{number}") for number in range(len(asked.data))]
+    found = regrets([scores_of(trials, space.objective.metric) for trials in studies])
+    chosen = greedy(found, asked.size)
+    print("| configuration | " + " | ".join(asked.data) + " | mean regret | of those so far |")
+    print("|---" * (len(asked.data) + 3) + "|")
+    for place, row in enumerate(chosen, start=1):
+        so_far = found[chosen[:place]].min(axis=0).mean()
+        texts = [f"{regret:.2f}" for regret in found[row]]
+        print(f"| {row} | {' | '.join(texts)} | {found[row].mean():.2f} | {so_far:.2f} |")
+    print(yaml.safe_dump([settings(space, studies[0][row]) for row in chosen], sort_keys=False))
+
+
+def scores_of(trials: Sequence[Trial], objective: str) -> NDArray[np.float64]:
+    """Return the last score of each trial (N,); minus infinity for those that failed."""
+    return np.array(
+        [score(t.results[-1], objective) if t.state is State.COMPLETE else -np.inf for t in trials], dtype=np.float64
+    )
+
+
+def regrets(scores: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return regrets (N, M) from the scores (N,) on M data sets: 0 for the best, 1 for the median, at most 2."""
+    columns = [(column.max() - column) / max(column.max() - np.median(column), 1e-12) for column in scores]
+    return np.minimum(np.stack(columns, axis=1), 2.0)
+
+
+def greedy(found: NDArray[np.float64], size: int) -> list[int]:
+    """Return the rows of a portfolio in order, from regrets (N, M); of equal ones, the better alone comes first."""
+    chosen: list[int] = []
+    so_far = np.full(found.shape[1], np.inf)
+    while len(chosen) < min(size, len(found)):
+        together = np.minimum(found, so_far).mean(axis=1)
+        together[chosen] = np.inf
+        row = int(np.lexsort((found.mean(axis=1), together))[0])
+        chosen.append(row)
+        so_far = np.minimum(so_far, found[row])
+    return chosen
+
+
+def settings(space: SearchSpace, trial: Trial) -> Mapping[str, Value]:
+    """Return the parameters of a trial as a baseline gives them, by the paths of their settings."""
+    return {param.path: trial.params[param.name] for param in space.params if param.name in trial.params}
+
+
+if __name__ == "__main__":
+    main()

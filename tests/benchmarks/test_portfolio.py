@@ -1,0 +1,34 @@
+"""How a portfolio is chosen from what configurations came to on several data sets."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from benchmarks.portfolio import greedy, regrets
+
+REGRETS = arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 4)), elements=st.floats(0, 2))
+
+
+def test_the_second_makes_up_for_what_the_first_is_bad_at() -> None:
+    found = np.array([[0.2, 0.2, 1.0], [0.1, 0.3, 1.1], [2.0, 2.0, 0.0], [0.5, 0.5, 0.9]])
+
+    assert greedy(found, 2) == [0, 2]
+
+
+@given(REGRETS, st.integers(1, 10))
+def test_a_portfolio_never_gets_worse_and_names_nobody_twice(found: NDArray[np.float64], size: int) -> None:
+    chosen = greedy(found, size)
+
+    assert len(chosen) == len(set(chosen)) == min(size, len(found))
+    assert found[chosen[0]].mean() == found.mean(axis=1).min()
+    so_far = [found[chosen[:place]].min(axis=0).mean() for place in range(1, len(chosen) + 1)]
+    assert so_far == sorted(so_far, reverse=True)
+
+
+def test_regret_is_0_for_the_best_1_for_the_median_and_2_for_what_failed() -> None:
+    found = regrets([np.array([0.9, 0.5, 0.1, -np.inf, 0.8]), np.array([1.0, 1.0, 1.0, 1.0, 1.0])])
+
+    assert np.allclose(found[:, 0], [0.0, 1.0, 2.0, 2.0, 0.25])
+    assert found[:, 1].tolist() == [0.0] * 5
