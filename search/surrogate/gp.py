@@ -5,14 +5,19 @@ Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", 
 posterior density, under log-normal priors that keep few readings from being explained by any one axis.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
+Args = ParamSpec("Args")
+Found = TypeVar("Found")
 
 ROOT5 = np.sqrt(5.0)
 JITTER = 1e-6  # added to the variance of the noise: a Cholesky factor must exist
@@ -25,6 +30,13 @@ LEAST_READINGS = 5  # before they are said to depend on where they were taken
 GROWTH = 1.2  # of the number of readings, from one choice of a kernel to the next
 MOST_FOR_KERNEL = 120  # readings that a kernel is chosen by
 IMPOSSIBLE = 1e10  # negative log posterior where no Cholesky factor exists
+BLAS = ThreadpoolController()  # of NumPy and of SciPy, which bring one each
+
+
+def _on_one_thread(function: Callable[Args, Found]) -> Callable[Args, Found]:
+    """Keep BLAS to one thread: the two libraries' threads wait for each other, and small matrices take tenfold time."""
+    kept: Callable[Args, Found] = BLAS.wrap(limits=1, user_api="blas")(function)
+    return kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,43 +66,52 @@ class Posterior:
 
     kernel: Kernel
     points: Array  # (N, D)
-    values: Array  # (N,)
     weights: Array  # (N,)
-    factor: Array  # (N, N), the lower Cholesky factor of the readings' covariance
+    inverse: Array  # (N, N), of the lower Cholesky factor of the readings' covariance
 
+    @_on_one_thread
     def at(self, points: Array) -> tuple[Array, Array]:
         """Return mean (M,) and variance (M,), above 0, of the function at points (M, D)."""
         shared = self.kernel.between(self.points, points)
-        explained = solve_triangular(self.factor, shared, lower=True, check_finite=False)
+        explained = self.inverse @ shared
         variance = self.kernel.amplitude**2 - (explained**2).sum(axis=0)
         return shared.T @ self.weights, np.maximum(variance, 1e-8)
 
+    @_on_one_thread
     def misfit(self) -> float:
         """Return the mean squared error of each reading's forecast from all others, in its variance: 1 if all is well.
 
         Source: Rasmussen and Williams, equations 5.12.
         """
-        inverse = solve_triangular(self.factor, np.eye(len(self.values)), lower=True, check_finite=False)
-        return float((self.weights**2 / (inverse**2).sum(axis=0)).mean())
+        return float((self.weights**2 / (self.inverse**2).sum(axis=0)).mean())
 
+    @_on_one_thread
     def believing(self, points: Array) -> "Posterior":
         """Return what would be known after readings at more points (M, D) that are as expected.
 
         Source: the "kriging believer" of Ginsbourger, Le Riche and Carraro 2010.
         """
-        mean, _ = self.at(points)
-        return condition(self.kernel, np.concatenate([self.points, points]), np.concatenate([self.values, mean]))
+        shared = self.inverse @ self.kernel.between(self.points, points)
+        later = cholesky(_noisy(self.kernel, points) - shared.T @ shared, lower=True, check_finite=False)
+        of_later = solve_triangular(later, np.eye(len(points)), lower=True, check_finite=False)
+        none_yet = np.zeros((len(self.points), len(points)))
+        return Posterior(
+            self.kernel,
+            np.concatenate([self.points, points]),
+            np.concatenate([self.weights, np.zeros(len(points))]),  # what is as expected changes no mean
+            np.block([[self.inverse, none_yet], [-of_later @ shared.T @ self.inverse, of_later]]),
+        )
 
 
+@_on_one_thread
 def condition(kernel: Kernel, points: Array, values: Array) -> Posterior:
     """Return what readings (N,) at points (N, D) tell of a function of mean 0."""
-    covariance = kernel.between(points, points)
-    covariance[np.diag_indices(len(points))] += kernel.noise**2 + JITTER
-    factor, _ = cho_factor(covariance, lower=True, check_finite=False)
-    weights = cho_solve((factor, True), values, check_finite=False)
-    return Posterior(kernel, points, values, weights, factor)
+    factor = cholesky(_noisy(kernel, points), lower=True, check_finite=False)
+    inverse = solve_triangular(factor, np.eye(len(points)), lower=True, check_finite=False)
+    return Posterior(kernel, points, cho_solve((factor, True), values, check_finite=False), inverse)
 
 
+@_on_one_thread
 def likeliest(points: Array, values: Array) -> Kernel:
     """Return the kernel of largest posterior density, given readings (N,) at points (N, D) of the unit cube.
 
@@ -114,6 +135,13 @@ def num_for_kernel(num_readings: int) -> int:
     while (grown := int(np.ceil(num * GROWTH))) <= min(num_readings, MOST_FOR_KERNEL):
         num = grown
     return num
+
+
+def _noisy(kernel: Kernel, points: Array) -> Array:
+    """Return the covariances (N, N) of readings at points (N, D)."""
+    covariance = kernel.between(points, points)
+    covariance[np.diag_indices(len(points))] += kernel.noise**2 + JITTER
+    return covariance
 
 
 def _matern(distance: Array) -> Array:

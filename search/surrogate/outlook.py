@@ -43,9 +43,7 @@ class Outlook:
         """Return the price (N,) that beginning configurations at places (N, P) is worth."""
         points = self.encoding.points(places)
         rungs = self.encoding.space.budget.rungs
-        forecast = self.chain.believing(self.evidence.pending).forecast(
-            points, np.full((len(points), len(rungs)), np.nan)
-        )
+        forecast = self._believing.forecast(points, np.full((len(points), len(rungs)), np.nan))
         rates = expected_rates(self.evidence.points, self.evidence.rates, points)
         return price(forecast, self.best, to_next=rates * rungs[0], rest=rates * (rungs[-1] - rungs[0]))
 
@@ -67,6 +65,11 @@ class Outlook:
         """Return the places (num, P) of the trials of which most is expected, finished ones among them."""
         rows, mean = self._foreseen
         return self.evidence.places[rows[np.argsort(-mean, kind="stable")[:num]]]
+
+    @cached_property
+    def _believing(self) -> Chain:
+        """Return the model as if what workers have had come out as expected."""
+        return self.chain.believing(self.evidence.pending)
 
     @cached_property
     def _foreseen(self) -> tuple[NDArray[np.int64], Array]:

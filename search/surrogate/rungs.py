@@ -109,13 +109,16 @@ class Chain:
         """
         num_read = np.isfinite(scores).sum(axis=1)
         state = _begin(self.scale.level(scores), num_read)
-        following = state
+        following = state.copy()
         for rung, link in enumerate(self.links):
-            to_come = (num_read <= rung)[:, None]
-            is_next = (num_read == rung)[:, None]
-            state = np.where(to_come, _advance(state, link, points, is_first=rung == 0), state)
-            state = np.where(is_next, _told(state), state)
-            following = np.where(is_next, state, following)
+            to_come = np.flatnonzero(num_read <= rung)
+            if not len(to_come):
+                continue
+            is_next = num_read[to_come] == rung
+            later = _advance(state[to_come], link, points[to_come], is_first=rung == 0)
+            later[is_next] = _told(later[is_next])
+            state[to_come] = later
+            following[to_come[is_next]] = later[is_next]
         return Forecast(
             next_mean=following[:, _LEVEL],
             next_variance=following[:, _VAR],

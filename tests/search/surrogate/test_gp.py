@@ -85,6 +85,9 @@ def test_readings_that_come_as_expected_change_no_mean_and_leave_less_doubt() ->
     mean, variance = before.at(wanted)
     mean_after, variance_after = after.at(wanted)
     assert mean_after == pytest.approx(mean, abs=1e-4)
+    again = condition(KERNEL, np.concatenate([points, wanted[:5]]), np.concatenate([values, mean[:5]]))
+    assert after.at(wanted)[0] == pytest.approx(again.at(wanted)[0], abs=1e-9)
+    assert variance_after == pytest.approx(again.at(wanted)[1], abs=1e-9)
     assert (variance_after <= variance + 1e-9).all()
     assert (variance_after[:5] < 0.5 * variance[:5]).all()
 

@@ -139,4 +139,4 @@ def test_thousands_of_readings_are_thinned_out() -> None:
 
     chain = link_up(points, scores)
 
-    assert all(link.rest is not None and len(link.rest.values) <= 200 for link in chain.links)
+    assert all(link.rest is not None and len(link.rest.points) <= 200 for link in chain.links)
