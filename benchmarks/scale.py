@@ -1,6 +1,6 @@
 """How long decisions take in a search of very many trials and slots: the real engine, samplers and schedulers.
 
-python -m benchmarks.scale [--trials 10000] [--slots 256] [--sampler tpe] [--scheduler promotion] [--space cifar10]
+python -m benchmarks.scale [--trials 10000] [--slots 256] [--sampler NAME] [--scheduler NAME] [--space cifar10]
 
 Jobs are replayed in simulated time. A decision is what the engine asks for at once: which job is next, and if that is a
 new configuration, which one.
@@ -23,6 +23,7 @@ from search.engine import Engine
 from search.executors.scripted import Script, ScriptedExecutor, reading
 from search.jobs import build_job
 from search.ledger import MemoryLedger
+from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER
 from search.samplers import Sampler
 from search.schedulers import Action, Scheduler, Situation
 from search.strategies import make_strategy
@@ -74,8 +75,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--slots", type=int, default=256)
-    parser.add_argument("--sampler", default="tpe")
-    parser.add_argument("--scheduler", default="promotion")
+    parser.add_argument("--sampler", default=DEFAULT_SAMPLER)
+    parser.add_argument("--scheduler", default=DEFAULT_SCHEDULER)
     parser.add_argument("--space", default="cifar10")
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

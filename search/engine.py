@@ -47,6 +47,7 @@ class Engine:
     crowded_out: Callable[[Sequence[Trial]], Sequence[int]] = lambda trials: ()  # paused ones that the disk can't hold
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
+    _began: float = 0.0  # as the clock gives it
     _has_more_to_keep: bool = True  # checkpoints, since room was made for them
     has_left: bool = False  # the study to other drivers, with nothing left to do for this one
 
@@ -56,6 +57,7 @@ class Engine:
         When it is, every trial has ended. When it is not, what ran has left a checkpoint and can go on; other drivers
         may be at it.
         """
+        self._began = self.clock()
         while not self.is_interrupted() and not self.has_left:
             with suppress(Lost):  # the turn, or a trial: the next turn sees it as it is
                 if self._fill():
@@ -96,6 +98,7 @@ class Engine:
             max_trials=self.max_trials,
             seconds_left=left,
             has_free_slot=self.executor.free_slots > 0,
+            seconds_given=None if self.deadline is None else self.deadline - self._began,
         )
 
     def _carry_out(self, action: Action) -> bool:

@@ -7,8 +7,8 @@ from typing import Literal
 from search.executors.base import Cluster
 from spaces import SearchSpace
 
-DEFAULT_SAMPLER = "tpe"
-DEFAULT_SCHEDULER = "promotion"
+DEFAULT_SAMPLER = "gp"
+DEFAULT_SCHEDULER = "freeze-thaw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search.errors import StudyError
 from search.executors.base import Cluster
-from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER, Request
+from search.request import Request
 from search.storage import open_storage
 from search.store import check_study_name, open_existing_store
 from search.study import load_study
@@ -38,8 +38,8 @@ def remembered_request(name: str, *, store: Path, storage: str | None, cache: Pa
         seed=known["autoclf.seed"],
         data_dir=Path(known["autoclf.data_dir"]),
         cache=cache,
-        sampler=known.get("autoclf.sampler", DEFAULT_SAMPLER),
-        scheduler=known.get("autoclf.scheduler", DEFAULT_SCHEDULER),
+        sampler=known.get("autoclf.sampler", "tpe"),
+        scheduler=known.get("autoclf.scheduler", "promotion"),
         cluster=None if known.get("autoclf.cluster") is None else Cluster(**known["autoclf.cluster"]),
         disk_bytes=known.get("autoclf.disk_bytes"),
         races=known.get("autoclf.races", False),

@@ -19,7 +19,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
     "search": {
         *("spaces", "trainer"),
         *("cmaes", "filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
-        *("pandas", "psutil", "ray", "scipy", "sklearn", "sqlalchemy", "tensorboard", "torch", "yaml"),
+        *("pandas", "psutil", "ray", "scipy", "sklearn", "sqlalchemy", "tensorboard", "threadpoolctl", "torch", "yaml"),
     },
     "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
 }

@@ -1,6 +1,8 @@
 """Compare search strategies on recorded learning curves, at equal simulated budgets.
 
 python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--ours] [--out FOLDER]
+
+Searches that are done lie in the folder and are not run again, unless the sources that they depend on have changed.
 """
 
 import argparse
@@ -8,13 +10,15 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
 import optuna
+from threadpoolctl import threadpool_limits
 
 from benchmarks.recorded import optuna_runs, ours
+from benchmarks.recorded.kept import kept, version
 from benchmarks.recorded.others import traces_of_others
 from benchmarks.recorded.report import curves_of, draw, summary, table, verdict
 from benchmarks.recorded.tasks import Task, load_tasks
@@ -28,8 +32,16 @@ def _tasks(folder: Path) -> Sequence[Task]:
     return load_tasks(folder)
 
 
-def _search(folder: Path, strategy: str, number: int, seed: int) -> Trace:
-    return STRATEGIES[strategy](_tasks(folder)[number], seed)
+def _search(folder: Path, kept_in: Path, strategy: str, number: int, seed: int) -> Trace:
+    task = _tasks(folder)[number]
+    file = kept_in / strategy.replace(" ", "-") / f"{task.name}-{seed}.json"
+    return kept(file, lambda: STRATEGIES[strategy](task, seed))
+
+
+def _begin() -> None:
+    """Make a process quiet, and keep it to one thread: there are as many processes as cores."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    threadpool_limits(1)
 
 
 def main() -> None:
@@ -46,9 +58,9 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     names = [name for name in STRATEGIES if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
-    quieten = optuna.logging.set_verbosity
-    with ProcessPoolExecutor(asked.processes, initializer=quieten, initargs=(optuna.logging.WARNING,)) as pool:
-        traces = pool.map(_search, [asked.curves] * len(jobs), *zip(*jobs, strict=True), chunksize=2)
+    search = partial(_search, asked.curves, asked.out / "ours" / version())
+    with ProcessPoolExecutor(asked.processes, initializer=_begin) as pool:
+        traces = pool.map(search, *zip(*jobs, strict=True))
         runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
         for (name, number, _), trace in zip(jobs, traces, strict=True):
             runs[name, tasks[number].name].append(trace)

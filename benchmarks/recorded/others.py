@@ -1,18 +1,17 @@
 """Other tools on the recorded tasks, each in an environment of its own: their packages and ours do not go together."""
 
-import json
-import math
 import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.recorded.kept import read
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
 
@@ -86,7 +85,7 @@ def traces_of_others(
         files = pool.map(lambda job: _search(job[0], pythons[job[0].name], tables, out, *job[1:]), jobs)
         found: dict[tuple[str, str], list[Trace]] = {}
         for (_, strategy, _), file in zip(jobs, files, strict=True):
-            for task, trace in _read(file):
+            for task, trace in read(file).items():
                 found.setdefault((strategy, task), []).append(trace)
     return found
 
@@ -118,11 +117,3 @@ def _search(tool: Tool, python: Path, tables: Path, out: Path, strategy: str, se
             raise SystemExit(f"{strategy} failed with seed {seed}.")
         unfinished.rename(file)
     return file
-
-
-def _read(file: Path) -> Iterator[tuple[str, Trace]]:
-    for task, readings in json.loads(file.read_text()).items():
-        trace = Trace()
-        for seconds, row, epoch, score in readings:
-            trace.add(seconds=seconds, row=row, epoch=epoch, score=math.nan if score is None else score)
-        yield task, trace

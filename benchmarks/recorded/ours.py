@@ -26,6 +26,12 @@ def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
     return tuple(map(float, rungs))
 
 
+def fine_rungs_of(num_epochs: int) -> tuple[float, ...]:
+    """Return rungs by halves, and one at three quarters: the last stretch is for what still leads then."""
+    *before, last = rungs_of(num_epochs, FINE_ETA)
+    return (*before, float(round(0.75 * num_epochs)), last)
+
+
 def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = Promotion) -> Search:
     """Return a strategy that promotes by ranks, with a sampler."""
 
@@ -39,7 +45,7 @@ def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = 
 
 def freeze_thaw(task: Task, seed: int) -> Trace:
     """Freeze and thaw, with Gaussian processes that choose among the rows of the table."""
-    space = space_of(task, rungs_of(task.num_epochs, FINE_ETA))
+    space = space_of(task, fine_rungs_of(task.num_epochs))
     surrogate = Surrogate(Encoding(space))
     rows = Rows(task, space)
     sampler = Gp(surrogate=surrogate, seed=seed, propose=rows.propose)
@@ -52,7 +58,7 @@ def _freeze_thaw_with(make: MakeSampler) -> Search:
     """Return freeze and thaw with another sampler."""
 
     def search(task: Task, seed: int) -> Trace:
-        space = space_of(task, rungs_of(task.num_epochs, FINE_ETA))
+        space = space_of(task, fine_rungs_of(task.num_epochs))
         sampler = make(space, seed)
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=Surrogate(Encoding(space)), sampler=sampler)
         return replay(task, space, scheduler, sampler, Rows(task, space))

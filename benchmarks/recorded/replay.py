@@ -54,9 +54,8 @@ class Rows:
         free = np.setdiff1d(np.arange(len(units)), self.taken)
         if not len(promising):
             return units[rng.permutation(free)]
-        distances = ((units[free][None] - propose(self.space, rng, promising, num=NUM_CANDIDATES)[:, None]) ** 2).sum(
-            axis=2
-        )
+        wanted = propose(self.space, rng, promising, num=NUM_CANDIDATES)
+        distances = (units[free] ** 2).sum(axis=1) - 2 * wanted @ units[free].T  # squared, but for a part of each place
         return units[free][np.unique(distances.argmin(axis=1))]
 
 
@@ -124,7 +123,7 @@ def replay(
         executor=executor,
         data_root=Path(),
         max_trials=len(task.values),
-        deadline=None,
+        deadline=task.budget,
         is_interrupted=lambda: executor.now >= task.budget,
         watch=watch,
         clock=lambda: executor.now,

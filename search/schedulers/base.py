@@ -15,6 +15,16 @@ class Situation:
     max_trials: int  # configurations in all
     seconds_left: float | None  # None where no time limit was set
     has_free_slot: bool
+    seconds_given: float | None = None  # to this run of the search, when it began; None where no time limit was set
+    ends_at_target: bool = False  # the search is over when something trained to the end is good enough
+
+    @property
+    def share_done(self) -> float:
+        """Return the share of the configurations that have begun, or that of the time that is used, if that is more."""
+        begun = len(self.trials) / self.max_trials if self.max_trials else 1.0
+        if self.seconds_left is None or not self.seconds_given:
+            return begun
+        return max(begun, 1 - self.seconds_left / self.seconds_given)
 
 
 @dataclass(frozen=True, slots=True)

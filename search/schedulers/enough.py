@@ -77,4 +77,5 @@ class UntilEnough:
             situation.trials, self.rungs, self.objective, seconds=lambda moment: self.now() - max(moment, self.began)
         )
         most = min(situation.max_trials, len(situation.trials)) if is_over else situation.max_trials
-        return self.scheduler.decide(replace(situation, max_trials=most))
+        has_target = self.enough.target is not None
+        return self.scheduler.decide(replace(situation, max_trials=most, ends_at_target=has_target))

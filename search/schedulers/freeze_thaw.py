@@ -19,6 +19,7 @@ from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
+SETTLED = 0.5  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
 MOST_WEIGHED = 50  # paused trials at the same rung that are looked at
 
 
@@ -52,6 +53,8 @@ class FreezeThaw:
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation, table)
+        if starts and not situation.ends_at_target and situation.share_done < SETTLED:
+            rows = rows[outlook.evidence.num_read[rows] < len(self.rungs) - 1]
         if not starts and len(rows):
             rows = rows[outlook.chances(rows) >= LEAST_CHANCE]
         if not len(rows):

@@ -99,7 +99,7 @@ def test_a_search_reads_what_was_recorded_when_it_was(tasks: dict[str, Task], na
         spent += task.seconds[row, epoch - 1]
         assert seconds == pytest.approx(spent, abs=0.05 * len(trace.rows))  # workers take a moment to leave
         assert score == task.scores[row, epoch - 1] or np.isnan(task.scores[row, epoch - 1])
-    assert trace.seconds[-1] >= task.budget - task.seconds.max() or len(set(trace.rows)) == NUM_ROWS
+    assert trace.seconds[-1] >= 0.85 * task.budget or len(set(trace.rows)) == NUM_ROWS
     assert len(set(zip(trace.rows, trace.epochs, strict=True))) == len(trace.rows), "no epoch is trained twice"
 
 

@@ -1,14 +1,14 @@
 """A target that is reached, and patience that is at its end."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from search_samples import METRIC, RUNGS, Stage, new_trial, trial_at
 from typer import BadParameter
 
 from autoclf.options import patience
-from search.schedulers import Enough, Finish, Promotion, Resume, Situation, Start, UntilEnough
+from search.schedulers import Action, Enough, Finish, Promotion, Resume, Situation, Start, UntilEnough
 from search.trials import State, Trial
 
 PROMOTION = Promotion(rungs=RUNGS, eta=3, objective=METRIC)
@@ -37,6 +37,27 @@ def test_a_trial_at_the_target_ends_the_search() -> None:
 
 def test_a_trial_that_is_not_trained_to_the_end_does_not() -> None:
     assert decide(Enough(target=0.5), [read(0, 0.9)]) == Start(1.0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Says in what situation it was asked."""
+
+    situations: list[Situation] = field(default_factory=list)
+
+    def decide(self, situation: Situation) -> Action:
+        self.situations.append(situation)
+        return Finish()
+
+
+@pytest.mark.parametrize("target", [None, 0.9])
+def test_a_scheduler_is_told_that_a_target_ends_the_search(target: float | None) -> None:
+    asked = Asked()
+    scheduler = UntilEnough(scheduler=asked, enough=Enough(target=target), rungs=RUNGS, objective=METRIC, began=0.0)
+
+    scheduler.decide(Situation(trials=(), max_trials=9, seconds_left=None, has_free_slot=True))
+
+    assert [situation.ends_at_target for situation in asked.situations] == [target is not None]
 
 
 def test_a_loss_is_at_the_target_when_it_is_small_enough() -> None:

@@ -1,0 +1,46 @@
+"""Traces on disk: searches take hours in all, and one that is done need not be run again."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.recorded.traces import Trace
+
+ROOT = Path(__file__).parents[2]
+DECISIVE = ("search", "spaces", "benchmarks/recorded")  # sources that what a search of ours does depends on
+
+
+def version() -> str:
+    """Return a name for the sources as they are now."""
+    digest = hashlib.sha256()
+    for folder in DECISIVE:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def kept(file: Path, make: Callable[[], Trace]) -> Trace:
+    """Return the trace in a file; of a search that is run now, if it is not there."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({"": list(_readings(make()))}))
+        unfinished.rename(file)
+    return read(file)[""]
+
+
+def read(file: Path) -> Mapping[str, Trace]:
+    """Return the traces in a file by task: lists of seconds, row, epoch and score, which is None for NaN."""
+    found = {}
+    for task, readings in json.loads(file.read_text()).items():
+        trace = found[task] = Trace()
+        for seconds, row, epoch, score in readings:
+            trace.add(seconds=seconds, row=row, epoch=epoch, score=math.nan if score is None else score)
+    return found
+
+
+def _readings(trace: Trace) -> Iterator[tuple[float, int, int, float | None]]:
+    for seconds, row, epoch, score in zip(trace.seconds, trace.rows, trace.epochs, trace.scores, strict=True):
+        yield seconds, row, epoch, None if math.isnan(score) else score
