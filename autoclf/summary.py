@@ -87,19 +87,26 @@ def changed_settings(config: JobConfig) -> Mapping[str, object]:
     hidden = ["runtime.", "data", *(f"augment.{name}" for name in left_out(config.augment))]
     if config.loss.class_weights != "effective":
         hidden.append("loss.beta")
-    if config.training.start_size == 1:
-        hidden += ["training.start_size", "training.full_size_at"]
-    if config.training.images == "train":
-        hidden.append("training.images")
-    if config.training.keep == "last":
-        hidden.append("training.keep")
-        if not config.training.patience and not isinstance(config.schedule, Plateau):
-            hidden.append("training.watch")
+    hidden += _off_in_training(config)
     if not is_pretrained(config.model):
         hidden.append("transfer.")
     if isinstance(config.model, Classical):
         hidden += NOT_OF_CLASSICAL
     return {p: v for p, v in flat(config).items() if not p.startswith(tuple(hidden)) and v not in (0, "none")}
+
+
+def _off_in_training(config: JobConfig) -> Iterator[str]:
+    training = config.training
+    if training.start_size == 1:
+        yield from ("training.start_size", "training.full_size_at")
+    if training.preview == "mean":
+        yield "training.preview"
+    if training.images == "train":
+        yield "training.images"
+    if training.keep == "last":
+        yield "training.keep"
+        if not training.patience and not isinstance(config.schedule, Plateau):
+            yield "training.watch"
 
 
 def _diagnosis_lines(outcome: Outcome) -> list[str]:

@@ -28,6 +28,7 @@ def test_augmentations_that_are_left_out_are_not_named() -> None:
     [
         ({}, set()),
         ({"training.start_size": 0.5}, {"training.start_size", "training.full_size_at"}),
+        ({"training.preview": "weights"}, {"training.preview"}),
         ({"training.keep": "best"}, {"training.keep", "training.watch"}),
         ({"training.patience": 3}, {"training.patience", "training.watch"}),
         ({"schedule": "plateau"}, {"training.watch"}),

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from trainer.averaging import TailAverage
+from trainer.averaging import Preview, TailAverage
 
 
 def small_net() -> nn.Module:
@@ -52,3 +52,47 @@ def test_an_average_is_never_trained_itself() -> None:
 
     assert not average.module.training
     assert not any(parameter.requires_grad for parameter in average.module.parameters())
+
+
+def test_in_a_preview_the_nth_step_weighs_as_much_as_the_product_of_eight_numbers_from_n_on() -> None:
+    net = small_net()
+    preview, seen = Preview(net, num_steps=100), []
+
+    for step in range(10):
+        disturb(net, step)
+        preview.update(net, step=step)
+        seen.append({name: tensor.clone() for name, tensor in net.state_dict().items()})
+
+    weights = torch.tensor([float(torch.arange(number, number + 8).prod()) for number in range(1, 11)])
+    shares = weights / weights.sum()
+    for name, kept in preview.module.state_dict().items():
+        if kept.is_floating_point():
+            expected = sum(share * state[name] for share, state in zip(shares, seen, strict=True))
+            torch.testing.assert_close(kept, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_after_the_last_step_a_preview_is_the_weights_themselves() -> None:
+    net = small_net()
+    preview = Preview(net, num_steps=4)
+
+    for step in range(4):
+        disturb(net, step)
+        preview.update(net, step=step)
+
+    expected = net.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in preview.module.state_dict().items())
+
+
+def test_a_preview_leaves_frozen_weights_alone_and_lies_nearer_to_where_noisy_weights_settle() -> None:
+    net = small_net()
+    net[0].requires_grad_(False)
+    frozen = net.state_dict()["0.weight"].clone()
+    preview, rng = Preview(net, num_steps=1000), torch.Generator().manual_seed(0)
+
+    for step in range(500):
+        with torch.no_grad():
+            net[1].weight.copy_(torch.randn(2, generator=rng))  # about 0
+        preview.update(net, step=step)
+
+    assert preview.module.get_parameter("1.weight").abs().max() < 0.3
+    assert torch.equal(preview.module.get_parameter("0.weight"), frozen)

@@ -37,6 +37,7 @@ class Training:
     adaptive_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of a unit's gradient, times that of its weights
     ema: float = number(0.0, BELOW_ONE)  # decay a step of the averaged weights that are scored; 0 scores the weights
     swa: float = number(0.0, BELOW_ONE)  # share of training from which on all weights are averaged alike, for `ema`
+    preview: Literal["mean", "weights"] = "mean"  # scored before the last step, where ema and swa are 0
     start_size: float = number(1.0, Range(0.25, 1))  # share of the images' side that training begins with
     full_size_at: float = number(0.5, Range(0, 1, low_open=True))  # share of training at which they have grown to all
     watch: Literal["accuracy", "loss", "balanced_accuracy", "f1_macro"] = "accuracy"  # on validation; for what follows

@@ -58,6 +58,7 @@ TRAINING: Mapping[str, tuple[Value, ...]] = {
     "adaptive_clip": (0.01,),
     "ema": (0.5,),
     "swa": (0.5,),
+    "preview": ("weights",),
     "start_size": (0.5,),
     "full_size_at": (1.0,),
     "watch": ("loss", "balanced_accuracy", "f1_macro"),
