@@ -32,8 +32,8 @@ bench: $(STAMP)  ## the tables of docs/speed.md; with PHOTOGRAPHS=FOLDER WEIGHTS
 	$(BIN)/python -m benchmarks.networks --data-dir $(or $(AUTOCLF_DATA_DIR),data) \
 		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --weights $(WEIGHTS))
 
-bench-search: $(STAMP)  ## search strategies on the recorded learning curves of CURVES=FOLDER
-	$(BIN)/python -m benchmarks.recorded --curves $(CURVES) $(if $(SEEDS),--seeds $(SEEDS))
+bench-search: $(STAMP)  ## search strategies on the recorded learning curves of CURVES=FOLDER; more with VARIANTS=1
+	$(BIN)/python -m benchmarks.recorded --curves $(CURVES) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(VARIANTS),--variants)
 
 clean:  ## remove the environment; stores and data stay
 	rm -rf $(VENV)

@@ -23,7 +23,7 @@ from search.store import open_store
 from search.trials import State, Trial, score
 from spaces import SearchSpace, Value, load_space
 
-WHOLE = ("--sampler", "random", "--scheduler", "none", "--no-race", "--no-refit", "--no-test")
+WHOLE = ("--sampler", "random", "--scheduler", "none", "--no-race", "--no-refit")
 
 
 def main() -> None:

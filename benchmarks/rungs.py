@@ -2,10 +2,11 @@
 
     python -m benchmarks.rungs --cifar10 FILE.npz [--configs 24] [--out rungs.json]
 
-The same configurations, drawn from the preset `cifar10` with a half-wide fast net, are trained in four ways: what is
-read at a rung is the network in the middle of its schedule; the average of its weights there; the network after a short
-decay that branches off a constant rate, so that each rung has a schedule that is over; or a training of its own that is
-as long as the rung. The first two end as one training does, the third with its last decay, and the fourth as the first.
+The same configurations, drawn from the preset `cifar10` with a half-wide fast net, are read in five ways: what is read
+at a rung is the network in the middle of its schedule; the preview of its weights there; their exponential average; the
+network after a short decay that branches off a constant rate, so that each rung has a schedule that is over; or a
+training of its own that is as long as the rung. The first three are of one training, and end with it; the fourth ends
+with its last decay, and the fifth as the first.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from torch import nn
 
 from autoclf.options import user_cache
 from benchmarks.jobs import planned
@@ -27,6 +29,7 @@ from search.jobs import build_job
 from search.plan import num_cores
 from search.surrogate.encoding import Encoding
 from spaces import load_space, parse_space, with_changes
+from trainer.averaging import Average, build_average
 from trainer.batches import Examples, load_images
 from trainer.config import JobConfig
 from trainer.data import DataSet, open_split, prepare
@@ -43,7 +46,7 @@ NUM_IMAGES = 11_000  # of which a tenth is for validation
 WARMUP = 0.1  # epochs
 DECAY = 0.2  # share of a rung, at its end
 AVERAGED = 0.95  # decay a step
-WAYS = ("in mid-schedule", "averaged weights", "decay branch", "schedule of its own")
+WAYS = ("in mid-schedule", "preview", "exponential average", "decay branch", "schedule of its own")
 FIXED = {"model": "fastnet", "model.width": 0.5, "scoring.tta": "none", "training.ema": 0.0}
 
 Item = TypeVar("Item")
@@ -75,11 +78,9 @@ def read(config: JobConfig, data_set: DataSet) -> Readings:
     moments, device = input_moments(config.model, data_set), torch.device("cpu")
     images, held_out = (load_images(open_split(data_set, split), moments, device) for split in ("train", "val"))
     set_arithmetic(config.runtime.precision, device)
-    whole = replace(config, training=replace(config.training, ema=AVERAGED))
-    pairs = list(_until_diverged(_in_mid_schedule(whole, data_set, images, held_out)))
+    of_one_training = list(_until_diverged(_in_mid_schedule(config, data_set, images, held_out)))
     return {
-        "in mid-schedule": _filled([plain for plain, _ in pairs]),
-        "averaged weights": _filled([averaged for _, averaged in pairs]),
+        **{way: _filled([readings[place] for readings in of_one_training]) for place, way in enumerate(WAYS[:3])},
         "decay branch": _filled(_until_diverged(_branches(config, data_set, images, held_out))),
         "schedule of its own": _filled(_until_diverged(_alone(config, data_set, images, held_out))),
     }
@@ -97,24 +98,43 @@ def table(found: Sequence[Readings]) -> str:
     return "\n".join(lines)
 
 
+class _Both:
+    """Two averages of one training."""
+
+    def __init__(self, first: Average, second: Average) -> None:
+        self.module = first.module
+        self.second = second
+        self._averages = (first, second)
+
+    def update(self, model: nn.Module, *, step: int) -> None:
+        for average in self._averages:
+            average.update(model, step=step)
+
+
 def _in_mid_schedule(
     config: JobConfig, data_set: DataSet, images: Examples, held_out: Examples
-) -> Iterator[tuple[float, float]]:
-    """Yield at each rung the accuracies of the weights and of their average."""
+) -> Iterator[tuple[float, float, float]]:
+    """Yield at each rung the accuracies of the weights, of their preview, and of their exponential average."""
     state = begin(config, data_set, images)
+    exponential = build_average(replace(config.training, ema=AVERAGED), state.model, num_steps=0)
+    assert state.averaged is not None
+    assert exponential is not None
+    both = state.averaged = _Both(state.averaged, exponential)
     for rung in RUNGS:
         _advance(state, config, images, rung)
         yield (
             _accuracy(state, config, held_out, model=state.model),
-            _accuracy(state, config, held_out),
+            _accuracy(state, config, held_out, model=both.module),
+            _accuracy(state, config, held_out, model=both.second.module),
         )
 
 
 def _branches(config: JobConfig, data_set: DataSet, images: Examples, held_out: Examples) -> Iterator[float]:
     """Yield at each rung the accuracy after a decay that began a fifth before it."""
-    state = begin(config, data_set, images)
+    raw = replace(config, training=replace(config.training, preview="weights"))
+    state = begin(raw, data_set, images)
     for rung in RUNGS:
-        short = _with_schedule(config, epochs=rung, schedule=Wsd(warmup=WARMUP / rung, decay=DECAY))
+        short = _with_schedule(raw, epochs=rung, schedule=Wsd(warmup=WARMUP / rung, decay=DECAY))
         _advance(state, short, images, (1 - DECAY) * rung)
         branch = copy.deepcopy(state)
         _advance(branch, short, images, rung)
@@ -139,7 +159,7 @@ def _advance(state: TrainState, config: JobConfig, images: Examples, until: floa
         pass
 
 
-def _accuracy(state: TrainState, config: JobConfig, images: Examples, model: torch.nn.Module | None = None) -> float:
+def _accuracy(state: TrainState, config: JobConfig, images: Examples, model: nn.Module | None = None) -> float:
     return score(predict_split(state, config, images, model=model), images.labels).accuracy
 
 

@@ -236,7 +236,11 @@ def _plan(request: Request, study: Study, data: DataSet, watch: Watch) -> Plan:
         plan = Plan(**known)
         return Plan(**(known | {"workers": request.workers})) if request.workers else plan
     watch(Notice(kind="measuring"))
-    plan = make_plan(open_executor(request, num_slots=1), request, watch, data_root=data.root, data=data.fingerprint)
+    executor = open_executor(request, num_slots=1)
+    try:
+        plan = make_plan(executor, request, watch, data_root=data.root, data=data.fingerprint)
+    finally:
+        executor.close()
     study.remember("autoclf.plan", plan.record())
     watch(Notice(kind="measured", values=plan.record()))
     return plan
@@ -292,6 +296,7 @@ class _Search:
                 with self.crew.turn():
                     book.level()
             ended = ending.settle(book.trials, is_over=is_over)
+            executor.close()
         except BaseException:
             executor.close()
             mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))

@@ -54,23 +54,24 @@ class Study:
     def add_trial(self, params: Mapping[str, Value], distributions: Mapping[str, BaseDistribution], *, uid: str) -> int:
         """Add a running trial with all its parameters in one transaction; return its number.
 
-        A second call with the same `uid` adds nothing.
+        When the database fails after it has added the trial, none is added again: `uid` tells.
         """
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs={UID: uid},
+        )
+        has_tried = False
 
         def add() -> int:
-            number = self._find(uid)
-            if number is None:
-                self.study.add_trial(
-                    create_trial(
-                        state=TrialState.RUNNING,
-                        params=dict(params),
-                        distributions=dict(distributions),
-                        user_attrs={UID: uid},
-                    )
-                )
-                number = self._find(uid)
-            assert number is not None
-            return number
+            nonlocal has_tried
+            found = self._find(uid) if has_tried else None  # which reads all trials that have not ended
+            has_tried = True
+            if found is not None:
+                return found
+            study_id = self.storage.get_study_id_from_name(self.name)
+            return self.storage.get_trial_number_from_id(self.storage.create_new_trial(study_id, template))
 
         return patiently(add)
 

@@ -1,5 +1,8 @@
 """Which device there is, and in which precision it computes fast."""
 
+import ctypes
+import gc
+import sys
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -110,3 +113,16 @@ def best_seconds(call: Callable[[], object], *, within: float = PROBE_SECONDS, r
         best = min(best, time.perf_counter() - begin)
         done += 1
     return best
+
+
+def give_memory_back() -> None:
+    """Let other processes have what earlier jobs of this one needed: on its device, and of the machine."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim is not None:
+            trim(0)

@@ -34,7 +34,7 @@ from trainer.files import replacing, write_bytes
 from trainer.footprint import GLANCE_SECONDS, TIMED_SECONDS, footprint
 from trainer.jobfiles import PREDICTIONS, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.launch import launch
-from trainer.lengths import portion_size, steps_in_epoch
+from trainer.lengths import portion_size, steps_in_epoch, steps_until
 from trainer.limits import check_limits
 from trainer.loop import Scored, is_over, predict_split, train
 from trainer.measure import measure
@@ -287,13 +287,21 @@ def _save_now_and_then(run: _Run) -> None:
 def _save(run: _Run) -> None:
     if run.saved_step == run.state.step or not run.state.team.leads:
         return
-    content = to_checkpoint(run.state) | {
+    content = to_checkpoint(run.state, has_ended=_has_ended(run)) | {
         "fingerprint": run.order.config.fingerprint,
         "config": flat(run.order.config),
         "history": [asdict(result) for result in run.history],
     }
     save_checkpoint(run.order.directory, content)
     run.saved_at, run.saved_step = time.monotonic(), run.state.step
+
+
+def _has_ended(run: _Run) -> bool:
+    """Say whether no step follows, whatever may be ordered."""
+    config = run.order.config
+    return is_over(run.state, config) or run.state.step >= steps_until(
+        config, len(run.train_images), config.training.epochs
+    )
 
 
 def _epoch_of(run: _Run) -> float:

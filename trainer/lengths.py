@@ -18,7 +18,8 @@ def steps_until(config: JobConfig, num_images: int, epoch: float) -> int:
 
 def portion_size(config: JobConfig, halvings: int = 0) -> int:
     """Return how many images go through the model at once, after memory ran out so many times."""
-    return max(1, min(config.runtime.micro_batch, config.training.batch_size) >> halvings)
+    most = config.training.ghost_batch or config.training.batch_size
+    return max(1, min(config.runtime.micro_batch, config.training.batch_size, most) >> halvings)
 
 
 def side_at(settings: Training, side: int, progress: float) -> int:

@@ -18,7 +18,7 @@ from trainer.data import DataSet
 from trainer.devices import DTYPES
 from trainer.errors import ConfigError
 from trainer.evaluate import evaluating
-from trainer.lengths import side_at, steps_until
+from trainer.lengths import portion_size, side_at, steps_until
 from trainer.losses import Criterion, build_criterion
 from trainer.models import build_model, initialise_from_data
 from trainer.optimizers import Optimizers, build_optimizers
@@ -116,7 +116,7 @@ def begin(
         team=team,
         norms=batch_norms_of(
             model,
-            portions=portions_of(batch_size, config.runtime.micro_batch),
+            portions=portions_of(batch_size, portion_size(config)),
             are_blank=not is_pretrained(config.model),
         ),
         optimizers=build_optimizers(config.optimizer, model, precision=precision, shares=shares) if is_trained else (),
@@ -185,12 +185,15 @@ def keep_best(state: TrainState, score: float, logits: Tensor) -> None:
         state.best = Best(score, weights, logits)
 
 
-def to_checkpoint(state: TrainState) -> dict[str, Any]:
-    """Return the state as tensors and plain values."""
+def to_checkpoint(state: TrainState, *, has_ended: bool = False) -> dict[str, Any]:
+    """Return the state as tensors and plain values; without what only further steps would need, if none will follow."""
+    model, averaged = state.model.state_dict(), state.averaged.module.state_dict() if state.averaged else None
+    if has_ended and averaged and all(torch.equal(averaged[name], tensor) for name, tensor in model.items()):
+        averaged = None
     return {
-        "model": state.model.state_dict(),
-        "averaged": state.averaged.module.state_dict() if state.averaged is not None else None,
-        "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
+        "model": model,
+        "averaged": averaged,
+        "optimizers": [] if has_ended else [optimizer.state_dict() for optimizer in state.optimizers],
         "scaler": state.scaler.state_dict(),
         "stretch": asdict(state.stretch),
         "step": state.step,
@@ -204,9 +207,10 @@ def restore(state: TrainState, content: dict[str, Any]) -> None:
     """Set a fresh state to what `to_checkpoint` returned for the same job."""
     state.model.load_state_dict(content["model"])
     if state.averaged is not None:
-        state.averaged.module.load_state_dict(content["averaged"])
-    for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
+        state.averaged.module.load_state_dict(content["averaged"] or content["model"])
+    if content["optimizers"]:  # else no step follows
+        for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
     if content["scaler"]:  # empty where it is off
         state.scaler.load_state_dict(content["scaler"])
     state.stretch = Stretch(**content["stretch"])

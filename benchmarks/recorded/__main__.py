@@ -1,6 +1,6 @@
 """Compare search strategies on recorded learning curves, at equal simulated budgets.
 
-python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--ours] [--out FOLDER]
+python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--variants] [--ours] [--out FOLDER]
 
 Searches that are done lie in the folder and are not run again, unless the sources that they depend on have changed.
 """
@@ -18,13 +18,14 @@ import optuna
 from threadpoolctl import threadpool_limits
 
 from benchmarks.recorded import optuna_runs, ours
-from benchmarks.recorded.kept import kept, version
+from benchmarks.recorded.kept import OPTUNAS, OURS, kept, version
 from benchmarks.recorded.others import traces_of_others
 from benchmarks.recorded.report import curves_of, draw, summary, table, verdict
 from benchmarks.recorded.tasks import Task, load_tasks
 from benchmarks.recorded.traces import Trace
 
-STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **optuna_runs.STRATEGIES}
+SOURCES = {**dict.fromkeys([*ours.STRATEGIES, *ours.VARIANTS], OURS), **dict.fromkeys(optuna_runs.STRATEGIES, OPTUNAS)}
+STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **optuna_runs.STRATEGIES, **ours.VARIANTS}
 
 
 @cache
@@ -32,10 +33,10 @@ def _tasks(folder: Path) -> Sequence[Task]:
     return load_tasks(folder)
 
 
-def _search(folder: Path, kept_in: Path, strategy: str, number: int, seed: int) -> Trace:
+def _search(folder: Path, out: Path, strategy: str, number: int, seed: int) -> Trace:
     task = _tasks(folder)[number]
-    file = kept_in / strategy.replace(" ", "-") / f"{task.name}-{seed}.json"
-    return kept(file, lambda: STRATEGIES[strategy](task, seed))
+    place = out / "ours" / f"{strategy.replace(' ', '-')}-{version(SOURCES[strategy])}"
+    return kept(place / f"{task.name}-{seed}.json", lambda: STRATEGIES[strategy](task, seed))
 
 
 def _begin() -> None:
@@ -50,15 +51,17 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, required=True, help="folder of npz files")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", action="append", help="strategies whose name holds this text; may be given again")
+    parser.add_argument("--variants", action="store_true", help="add other strategies of ours, which take an hour")
     parser.add_argument("--ours", action="store_true", help="leave out tools that need an environment of their own")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=Path("bench-search"))
     asked = parser.parse_args()
     tasks = _tasks(asked.curves)
     asked.out.mkdir(parents=True, exist_ok=True)
-    names = [name for name in STRATEGIES if not asked.only or any(text in name for text in asked.only)]
+    wanted = [name for name in STRATEGIES if asked.variants or name not in ours.VARIANTS]
+    names = [name for name in wanted if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
-    search = partial(_search, asked.curves, asked.out / "ours" / version())
+    search = partial(_search, asked.curves, asked.out)
     with ProcessPoolExecutor(asked.processes, initializer=_begin) as pool:
         traces = pool.map(search, *zip(*jobs, strict=True))
         runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
@@ -71,10 +74,9 @@ def main() -> None:
     curves = curves_of(runs, tasks)
     found = table(runs, curves, tasks)
     found.to_csv(asked.out / "regret.csv", index=False)
-    others = [name for name, _ in runs if name not in ours.STRATEGIES]
-    draw(curves, tasks, [*ours.SHOWN, *others], asked.out / "regret.png")
+    draw(curves, tasks, [name for name, _ in runs if name not in ours.VARIANTS], asked.out / "regret.png")
     print(summary(found).round(3).to_string())
-    print(verdict(curves, tasks, ours.DEFAULT, ours.STRATEGIES))
+    print(verdict(curves, tasks, ours.DEFAULT, [*ours.STRATEGIES, *ours.VARIANTS]))
     print(f"Each task by itself: {asked.out / 'regret.csv'}; the picture: {asked.out / 'regret.png'}")
 
 

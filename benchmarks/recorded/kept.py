@@ -3,20 +3,28 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.recorded.traces import Trace
 
 ROOT = Path(__file__).parents[2]
-DECISIVE = ("search", "spaces", "benchmarks/recorded")  # sources that what a search of ours does depends on
+REPLAYED = tuple(f"benchmarks/recorded/{name}.py" for name in ("replay", "tasks", "traces"))
+OURS = (  # sources that what a search of ours does depends on
+    *REPLAYED,
+    *(f"benchmarks/recorded/{name}.py" for name in ("ours", "views")),
+    *("search/samplers", "search/schedulers", "search/surrogate", "search/executors/scripted.py", "spaces"),
+    *(f"search/{name}.py" for name in ("engine", "ledger", "table", "trials")),
+)
+OPTUNAS = (*REPLAYED, "benchmarks/recorded/optuna_runs.py", "search/suggest.py", "spaces")
 
 
-def version() -> str:
-    """Return a name for the sources as they are now."""
+def version(sources: Sequence[str]) -> str:
+    """Return a name for sources, which are files and folders of this repository, as they are now."""
     digest = hashlib.sha256()
-    for folder in DECISIVE:
-        for path in sorted((ROOT / folder).rglob("*.py")):
+    for source in sources:
+        place = ROOT / source
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

@@ -79,12 +79,13 @@ def _random(space: SearchSpace, seed: int) -> Sampler:
 
 
 DEFAULT = "freeze-thaw + GP"
-SHOWN = (DEFAULT, "promotion + TPE")  # in the picture, beside others' strategies
 STRATEGIES: Mapping[str, Search] = {
-    "freeze-thaw + GP": freeze_thaw,
+    DEFAULT: freeze_thaw,
+    "promotion + TPE": _by_ranks(_tpe()),
+}
+VARIANTS: Mapping[str, Search] = {  # other pairs, and what else a sampler might see
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),
     "freeze-thaw + random": _freeze_thaw_with(_random),
-    "promotion + TPE": _by_ranks(_tpe()),
     "promotion + random": _by_ranks(_random),
     "hyperband + TPE": _by_ranks(_tpe(), Hyperband),
     "promotion + TPE on last readings": _by_ranks(_tpe(OnLastReadings)),

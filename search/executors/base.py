@@ -4,10 +4,12 @@ import queue
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from trainer.orders import Order
 from trainer.results import JobEvent
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class Cluster:
     gpus_per_trial: float = 0.0
 
 
-def arrived(events: "queue.Queue[Event]", *, timeout_seconds: float) -> list[Event]:
+def arrived(events: "queue.Queue[Item]", *, timeout_seconds: float) -> list[Item]:
     """Return all that is in a queue, waiting up to the time for the first of it."""
-    found: list[Event] = []
+    found: list[Item] = []
     with suppress(queue.Empty):
         found.append(events.get(timeout=timeout_seconds))
         while True:

@@ -84,6 +84,7 @@ def _carried_out(order: Order, outgoing: Outgoing | None, should_stop: Any, pati
 
 def _begin(order: Order, should_stop: Any) -> "queue.SimpleQueue[JobEvent | None]":
     """Carry out an order in a thread, and ask in another whether to stop; return where its events come, None last."""
+    from trainer.devices import give_memory_back
     from trainer.job import carry_out
     from trainer.libraries import import_timm
 
@@ -94,6 +95,7 @@ def _begin(order: Order, should_stop: Any) -> "queue.SimpleQueue[JobEvent | None
     def run() -> None:
         try:
             carry_out(order, emit=reports.put, should_stop=stopping.is_set)
+            give_memory_back()  # Ray keeps the process for other tasks
         finally:
             ended.set()
             reports.put(None)

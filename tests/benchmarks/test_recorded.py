@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
-from benchmarks.recorded.ours import STRATEGIES, rungs_of
+from benchmarks.recorded.ours import STRATEGIES, VARIANTS, rungs_of
 from benchmarks.recorded.replay import nearest, params_of
 from benchmarks.recorded.report import RANDOM, curves_of, draw, summary, table, verdict
 from benchmarks.recorded.tasks import Task, load_tasks
@@ -88,7 +88,7 @@ def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("strategy", [*STRATEGIES.values(), optuna_halving, optuna_random])
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values(), *VARIANTS.values(), optuna_halving, optuna_random])
 def test_a_search_reads_what_was_recorded_when_it_was(tasks: dict[str, Task], name: str, strategy: Strategy) -> None:
     task = tasks[name]
 

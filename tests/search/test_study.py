@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from search_samples import METRIC, NAME, Ground, open_study
@@ -55,11 +56,21 @@ def test_a_trial_is_added_running_with_all_its_parameters(study: Study) -> None:
     assert trial.distributions == DISTRIBUTIONS
 
 
-def test_one_uid_adds_one_trial(study: Study) -> None:
-    numbers = [_add(study, "a"), _add(study, "b"), _add(study, "a"), _add(study, "c")]
+def test_a_trial_whose_answer_is_lost_is_not_added_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = study.storage.create_new_trial
+    answers = iter([StorageInternalError("The connection was lost."), None])
 
-    assert numbers == [0, 1, 0, 2]
-    assert len(study.trials()) == 3
+    def create_and_lose_the_answer(*args: Any) -> int:
+        found = create(*args)
+        if error := next(answers):
+            raise error
+        return found
+
+    monkeypatch.setattr(study.storage, "create_new_trial", create_and_lose_the_answer)
+    numbers = [_add(study, "a"), _add(study, "b")]
+
+    assert numbers == [0, 1]
+    assert [trial.user_attrs["autoclf.uid"] for trial in study.trials()] == ["a", "b"]
 
 
 def test_a_value_that_is_reported_again_is_replaced(study: Study) -> None:

@@ -84,6 +84,7 @@ def test_the_first_baseline_of_cifar10_is_the_recipe_of_the_records() -> None:
         "schedule.floor": 0.0,
         "scoring.tta": "flip_shift",
         "training.batch_size": 1000,
+        "training.ghost_batch": 64,
         "training.label_smoothing": 0.2,
         "training.grad_clip": 0.0,
         "training.ema": 0.0,

@@ -60,3 +60,17 @@ def test_after_the_first_step_nothing_is_left_of_the_initial_statistics(splits: 
     take_step(state, config, splits.train, torch.arange(16))
 
     assert first.running_mean.abs().max() < 100
+
+
+def test_a_ghost_batch_trains_alike_whatever_portions_a_machine_likes(splits: Splits) -> None:
+    settings = {"model": "resnet9", "model.width": 4, "training.batch_size": 32, "training.ghost_batch": 8}
+    ends = []
+    for micro_batch in (8, 16, 32):
+        config = tiny_job(splits.data_set, {**settings, "runtime.micro_batch": micro_batch})
+        state = fresh(config, splits)
+        for first in (0, 32):
+            take_step(state, config, splits.train, torch.arange(first, first + 32))
+        ends.append(state.model.state_dict())
+
+    first, *others = ends
+    assert all(torch.equal(other[name], tensor) for other in others for name, tensor in first.items())

@@ -39,3 +39,12 @@ def test_a_portion_is_halved_until_it_is_one_image(micro_batch: int, batch_size:
     config = job_config({"runtime.micro_batch": micro_batch, "training.batch_size": batch_size})
 
     assert portion_size(config, halvings) == size
+
+
+@pytest.mark.parametrize(
+    ("ghost_batch", "micro_batch", "size"), [(0, 1000, 500), (64, 1000, 64), (64, 16, 16), (1000, 1000, 500)]
+)
+def test_a_portion_is_no_larger_than_what_batch_norms_are_to_see(ghost_batch: int, micro_batch: int, size: int) -> None:
+    settings = {"runtime.micro_batch": micro_batch, "training.batch_size": 500, "training.ghost_batch": ghost_batch}
+
+    assert portion_size(job_config(settings)) == size

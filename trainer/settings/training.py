@@ -31,6 +31,7 @@ class Training:
 
     epochs: float = number(10.0, Range(0, 10_000, low_open=True))  # at which the schedule ends; may be fractional
     batch_size: int = number(128, Range(1, 65_536))  # images a step
+    ghost_batch: int = number(0, Range(0, 65_536))  # images that batch norms see at once; 0: as many as is fast
     label_smoothing: float = number(0.0, BELOW_ONE)
     balance: float = number(0.0, FRACTION)  # of sampling: 0 shows each image once an epoch, 1 all classes as often
     grad_clip: float = number(0.0, NOT_NEGATIVE)  # largest norm of the gradient; 0 leaves it alone

@@ -52,6 +52,7 @@ DETAILS: Mapping[str, Mapping[str, Value]] = {
 TRAINING: Mapping[str, tuple[Value, ...]] = {
     "epochs": (1.5,),
     "batch_size": (7, 1000),
+    "ghost_batch": (8,),
     "label_smoothing": (0.2,),
     "balance": (1.0,),
     "grad_clip": (0.5,),
