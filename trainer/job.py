@@ -34,7 +34,7 @@ from trainer.files import replacing, write_bytes
 from trainer.footprint import GLANCE_SECONDS, TIMED_SECONDS, footprint
 from trainer.jobfiles import PREDICTIONS, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.launch import launch
-from trainer.lengths import portion_size, steps_in_epoch, steps_until
+from trainer.lengths import portion_size, steps_in_epoch
 from trainer.limits import check_limits
 from trainer.loop import Scored, is_over, predict_split, train
 from trainer.measure import measure
@@ -125,7 +125,7 @@ def _test(order: TestOrder) -> Tested:
         raise CheckpointError(f"There is no sound checkpoint of this job in {order.directory}.")
     state = begin(config, data_set, images, is_new=False)
     restore(state, content)
-    logits = predict_split(state, config, images)
+    logits = predict_split(state, config, images, scoring=config.scoring)
     told, labels = logits.cpu().numpy(), images.labels.cpu().numpy()
     save_predictions(order.directory / TEST_PREDICTIONS, logits=told, labels=labels)
     found = {name: astuple(estimate) for name, estimate in estimates(told, labels).items() if isfinite(estimate.value)}
@@ -298,10 +298,7 @@ def _save(run: _Run) -> None:
 
 def _has_ended(run: _Run) -> bool:
     """Say whether no step follows, whatever may be ordered."""
-    config = run.order.config
-    return is_over(run.state, config) or run.state.step >= steps_until(
-        config, len(run.train_images), config.training.epochs
-    )
+    return run.state.step >= run.state.num_steps or is_over(run.state, run.order.config)
 
 
 def _epoch_of(run: _Run) -> float:

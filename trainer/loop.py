@@ -21,7 +21,7 @@ from trainer.evaluate import images_to_score, predict, score
 from trainer.lengths import portion_size, steps_in_epoch, steps_until
 from trainer.optimizers import groups_of
 from trainer.results import EpochResult, Evaluation, StepResult
-from trainer.settings import Classical
+from trainer.settings import Classical, Scoring
 from trainer.state import TrainState, keep_best, latest_model, new_stretch, scored_model
 from trainer.step import take_step
 from trainer.views import with_views
@@ -189,6 +189,17 @@ def _of_kept(
     return everything, state.best.logits, score(state.best.logits, val_images.labels)
 
 
+def _scoring_now(state: TrainState, config: JobConfig) -> Scoring:
+    """Return how images are shown after a step.
+
+    Six views cost an eighth of the training, and one is enough to compare jobs before their last step; but not where
+    any epoch may prove to be the end, or the best.
+    """
+    may_end_here = config.training.patience > 0 or config.training.keep == "best" or not state.optimizers
+    is_dear = config.scoring.tta == "flip_shift" and not may_end_here
+    return Scoring() if is_dear and state.step < state.num_steps else config.scoring
+
+
 def predict_split(
     state: TrainState,
     config: JobConfig,
@@ -196,6 +207,7 @@ def predict_split(
     numbers: Tensor | None = None,
     *,
     model: nn.Module | None = None,
+    scoring: Scoring | None = None,
 ) -> Tensor:
     """Return the logits of the weights that are scored in the end: averaged or best ones where there are such.
 
@@ -205,6 +217,7 @@ def predict_split(
         images: The split.
         numbers: (N,) of the images wanted; None for all.
         model: Another than that of those weights.
+        scoring: How images are shown, where that does not follow from the job and the step.
     """
     size = portion_size(config, state.halvings) if state.halvings else config.runtime.micro_batch
     portion = min(EVALUATION_PORTION, 2 * size) if images.device.type == "cpu" else size
@@ -212,7 +225,7 @@ def predict_split(
     precision = torch.float32 if is_classical else DTYPES[config.runtime.precision]
     model = model or scored_model(state)
     if not isinstance(images, Features):  # those have their views already
-        model = with_views(model, config.scoring)
+        model = with_views(model, scoring or _scoring_now(state, config))
     wanted = torch.arange(len(images)) if numbers is None else numbers
     state.team.level(model)
     share = state.team.share(wanted)

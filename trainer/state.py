@@ -61,6 +61,7 @@ class TrainState:
     criterion: Criterion
     scaler: torch.amp.GradScaler  # passes everything through but where float16 needs it
     num_classes: int
+    num_steps: int  # of the whole job
     stretch: Stretch
     waiting: Waiting | None = None  # what of a network with learnt weights is trained later than its head
     clipped: tuple[nn.Parameter, ...] = ()  # whose gradients adaptive clipping may shorten
@@ -124,6 +125,7 @@ def begin(
         criterion=build_criterion(config.loss, train_images.labels.to(device), num_classes=num_classes),
         scaler=torch.amp.GradScaler(device.type, enabled=precision is torch.float16),
         num_classes=num_classes,
+        num_steps=length,
         stretch=new_stretch(device),
         waiting=waiting_in(model) if waits else None,
         clipped=_before_head(model) if config.training.adaptive_clip and is_trained else (),

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from tests.trainer.job_desk import Desk
 from tests.trainer.short_jobs import Splits, advance, fresh, tiny_job
+from trainer.config import Value
 from trainer.evaluate import predict
 from trainer.export import load_servable
 from trainer.jobfiles import WEIGHTS
-from trainer.loop import predict_split
+from trainer.loop import Scored, predict_split, train
 from trainer.results import Tested
 from trainer.settings import Scoring
 from trainer.views import OverViews, with_views
@@ -101,3 +102,27 @@ def test_the_mode_of_the_network_is_restored(splits: Splits) -> None:
     assert state.model.training
     plain = predict(state.model, splits.val, portion=16, precision=torch.float32)
     assert not torch.equal(averaged, plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_in_all_views"),
+    [
+        ({"scoring.tta": "flip_shift"}, [False, True]),
+        ({"scoring.tta": "flip_shift", "training.keep": "best"}, [True, True]),
+        ({"scoring.tta": "flip_shift", "training.patience": 5}, [True, True]),
+        ({"scoring.tta": "flip"}, [True, True]),
+    ],
+)
+def test_six_views_are_for_the_end_and_for_what_may_be_the_end(
+    splits: Splits, settings: dict[str, Value], is_in_all_views: list[bool]
+) -> None:
+    config = tiny_job(splits.data_set, {"training.epochs": 2.0, "training.preview": "weights", **settings})
+    state = fresh(config, splits)
+    found = []
+    for epoch in (1.0, 2.0):
+        *_, last = train(state, config, train_images=splits.train, val_images=splits.val, until=epoch)
+        assert isinstance(last, Scored)
+        in_all = predict_split(state, config, splits.val, scoring=config.scoring)
+        found.append(torch.equal(last.logits, in_all))
+
+    assert found == is_in_all_views
