@@ -4,6 +4,7 @@ Each is tried once by Ray: whether a job goes on after its worker died is for th
 trained twice. Source: https://docs.ray.io/en/latest/ray-core/ray-generator.html for tasks that report while they run.
 """
 
+import atexit
 import json
 import logging
 import math
@@ -115,6 +116,7 @@ class RayExecutor:
     def close(self) -> None:
         """End every task at once; those of a lost cluster end by themselves."""
         if self._has_lost_head.is_set():
+            atexit.unregister(self._ray.shutdown)  # which, finding nobody, may end this process with a code of its own
             return
         for stream in self._running.values():
             self._ray.cancel(stream, force=True)
