@@ -21,7 +21,7 @@ from benchmarks.recorded import optuna_runs, ours
 from benchmarks.recorded.kept import OPTUNAS, OURS, kept, version
 from benchmarks.recorded.others import traces_of_others
 from benchmarks.recorded.report import curves_of, draw, summary, table, verdict
-from benchmarks.recorded.tasks import Task, load_tasks
+from benchmarks.recorded.tasks import Task, fingerprint, load_tasks
 from benchmarks.recorded.traces import Trace
 
 SOURCES = {**dict.fromkeys([*ours.STRATEGIES, *ours.VARIANTS], OURS), **dict.fromkeys(optuna_runs.STRATEGIES, OPTUNAS)}
@@ -33,9 +33,14 @@ def _tasks(folder: Path) -> Sequence[Task]:
     return load_tasks(folder)
 
 
+@cache
+def _fingerprint(folder: Path) -> str:
+    return fingerprint(_tasks(folder))
+
+
 def _search(folder: Path, out: Path, strategy: str, number: int, seed: int) -> Trace:
     task = _tasks(folder)[number]
-    place = out / "ours" / f"{strategy.replace(' ', '-')}-{version(SOURCES[strategy])}"
+    place = out / "ours" / _fingerprint(folder) / f"{strategy.replace(' ', '-')}-{version(SOURCES[strategy])}"
     return kept(place / f"{task.name}-{seed}.json", lambda: STRATEGIES[strategy](task, seed))
 
 

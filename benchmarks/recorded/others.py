@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.recorded.kept import read
-from benchmarks.recorded.tasks import Task
+from benchmarks.recorded.tasks import Task, fingerprint
 from benchmarks.recorded.traces import Trace
 
 SCRIPTS = Path(__file__).parent / "foreign"
@@ -81,8 +81,9 @@ def traces_of_others(
     ]
     tools = {tool.name: tool for tool, _, _ in jobs}
     pythons = {name: _environment(tool, out) for name, tool in tools.items()}
+    place = out / "others" / fingerprint(tasks)
     with ThreadPoolExecutor(processes) as pool:
-        files = pool.map(lambda job: _search(job[0], pythons[job[0].name], tables, out, *job[1:]), jobs)
+        files = pool.map(lambda job: _search(job[0], pythons[job[0].name], tables, place, *job[1:]), jobs)
         found: dict[tuple[str, str], list[Trace]] = {}
         for (_, strategy, _), file in zip(jobs, files, strict=True):
             for task, trace in read(file).items():
@@ -104,8 +105,8 @@ def _environment(tool: Tool, out: Path) -> Path:
     return python
 
 
-def _search(tool: Tool, python: Path, tables: Path, out: Path, strategy: str, seed: int) -> Path:
-    folder = out / "others" / strategy.replace(" ", "-")
+def _search(tool: Tool, python: Path, tables: Path, place: Path, strategy: str, seed: int) -> Path:
+    folder = place / strategy.replace(" ", "-")
     file = folder / f"{seed}.json"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)

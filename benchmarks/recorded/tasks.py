@@ -4,7 +4,8 @@ Two formats are read, both of them npz files: that of LCBench surrogates (`x`, `
 that of TaskSet (`hp_names`, and for each task `hp_NAME` and `valid_NAME`).
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def load_tasks(folder: Path) -> list[Task]:
     if not files:
         raise SystemExit(f"No *.npz in {folder}: name a folder of recorded curves with --curves.")
     return [task for path in files for task in _tasks_in(path)]
+
+
+def fingerprint(tasks: Sequence[Task]) -> str:
+    """Return a name for what tasks hold."""
+    digest = hashlib.sha256()
+    for task in tasks:
+        for part in (task.units, task.scores, task.seconds):
+            digest.update(repr((task.name, task.names, part.shape)).encode() + part.tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _tasks_in(path: Path) -> Iterator[Task]:

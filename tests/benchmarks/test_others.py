@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,14 @@ def test_a_search_that_is_done_is_not_run_again(task: Task, tmp_path: Path) -> N
 
     assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")) == before
     assert len(before) == 4
+
+
+def test_searches_of_other_curves_are_run(task: Task, tmp_path: Path) -> None:
+    run(task, tmp_path, "quick")
+
+    run(replace(task, scores=task.scores / 2), tmp_path, "quick")
+
+    assert len(list(tmp_path.rglob("*.json"))) == 8
 
 
 def test_a_search_that_fails_is_told_and_not_kept(

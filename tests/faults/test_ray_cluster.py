@@ -255,8 +255,8 @@ def test_a_whole_search_runs_on_ray(desk: Desk) -> None:
 
 def test_f29_a_head_that_is_lost_ends_the_search_which_goes_on_without_it(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
-    search = ("search", "--space", "tiny.yaml", "--trials", "16", "--executor", "ray", "--address", nodes.address)
-    with desk.started(*search) as running:
+    search = ("search", "--space", "tiny.yaml", "--trials", "16", "--no-race")
+    with desk.started(*search, "--executor", "ray", "--address", nodes.address) as running:
         running.wait_for("epoch")
         nodes.head_node.kill_gcs_server()
         code = running.process.wait(SECONDS)
