@@ -19,7 +19,7 @@ from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
-SETTLED = 0.5  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
+SETTLED = 0.75  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
 MOST_WEIGHED = 50  # paused trials at the same rung that are looked at
 
 

@@ -23,17 +23,17 @@ def scheduler(small_space: SearchSpace) -> FreezeThaw:
     return found
 
 
-def test_nothing_is_trained_to_the_end_before_half_of_the_search(scheduler: FreezeThaw) -> None:
+def test_nothing_is_trained_to_the_end_before_three_quarters_of_the_search(scheduler: FreezeThaw) -> None:
     assert scheduler.decide(EARLY) == Start(1.0)
-    assert scheduler.decide(replace(EARLY, seconds_left=900.0, seconds_given=1000.0)) == Start(1.0)
+    assert scheduler.decide(replace(EARLY, seconds_left=300.0, seconds_given=1000.0)) == Start(1.0)
 
 
 @pytest.mark.parametrize(
     "later",
     [
         replace(EARLY, max_trials=8),
-        replace(EARLY, max_trials=12),
-        replace(EARLY, seconds_left=400.0, seconds_given=1000.0),
+        replace(EARLY, max_trials=10),
+        replace(EARLY, seconds_left=200.0, seconds_given=1000.0),
         replace(EARLY, ends_at_target=True),
     ],
     ids=["all have begun", "most have begun", "most of the time is used", "the first good enough one ends it"],
