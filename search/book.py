@@ -1,7 +1,8 @@
 """The books of a search: a trial's log first, then the study, then the tracking store.
 
-Whatever happens to a trial goes through here. A crash between two of the three leaves the log ahead of the others;
-`recover` brings them level.
+Whatever happens to a trial goes through here. The log has it at once, the others when nothing is in a hurry, by
+`catch_up`: a database takes a score of milliseconds where the log takes one, and a free worker waits for its next
+order. A crash between two of the three leaves the log ahead of the others; `recover` brings them level.
 """
 
 import time
@@ -46,6 +47,7 @@ class Book:
     crew: Crew = field(default_factory=Alone)
     trials: list[Trial] = field(default_factory=list)  # by number
     _of_others: set[int] = field(default_factory=set)  # trials that other drivers wrote of
+    _untold: list[tuple[Trial, Trial]] = field(default_factory=list)  # before and after what the others are to be told
 
     def directory(self, number: int) -> Path:
         """Return where a trial's checkpoints lie."""
@@ -75,20 +77,29 @@ class Book:
         return self._open_log(number, params, uid)
 
     def record(self, number: int, record: Record) -> Trial:
-        """Write down what happened to a trial; return it as it is now."""
+        """Write down what happened to a trial; return it as it is now. The others are told by `catch_up`."""
         before = self.trials[number]
         with self.crew.writing(number):
             eventlog.append(self.store.log(self.name, number), record)
         crash_point("after_log")
         after = trials.apply(before, record)
         self.trials[number] = after
-        self._tell_study(after, after.results[len(before.results) :])
-        self.tracker.show(after)
+        self._untold.append((before, after))
         return after
 
     def end(self, number: int, state: State, *, reason: str = "", message: str = "") -> Trial:
         """Write down the end of a trial."""
         return self.record(number, trials.ended(state, reason=reason, message=message, at=time.time()))
+
+    def catch_up(self) -> None:
+        """Tell study and tracking store what was written down since the last time."""
+        while self._untold:
+            before, after = self._untold[0]
+            if after.footprint is not None and before.footprint is None:
+                self._tell_costs(after.number, after.footprint.costs())
+            self._tell_study(after, after.results[len(before.results) :])
+            self.tracker.show(after)
+            del self._untold[0]
 
     def recover(self) -> None:
         """Read the trials of an earlier driver, and bring study and tracking store level with their logs.
@@ -114,33 +125,36 @@ class Book:
         self._open_logs_of_others(len(known))
         self._free_abandoned()
         held = self.crew.claimed()
-        for number, trial in enumerate(self.trials):
+        for number in range(len(self.trials)):
             if number in held:
                 continue  # its driver shows it
-            if trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
-                self.end(number, State.COMPLETE)
             self.tracker.show(self.trials[number])
         self.level()
 
     def level(self) -> None:
         """Tell study and tracking store of what stands in the logs alone: a driver may have died in between."""
+        self.catch_up()
         for number in sorted(self._of_others):
             self.tracker.show(self.trials[number])
         held = self.crew.claimed()
         for known, trial in zip(self.study.trials(), self.trials, strict=True):
             if not known.state.is_finished() and trial.number not in held:
-                self._tell_study(trial, trial.results)
+                self._tell_anew(trial)
 
     def _free_abandoned(self) -> None:
-        """Let whatever dead drivers were training go on from where it left a checkpoint."""
+        """Let whatever dead drivers were training go on from where it left a checkpoint; at the last rung, end it."""
         for number in self.crew.abandoned():
             self._read(number)
-            self._tell_study(self.trials[number], self.trials[number].results)
+            self._tell_anew(self.trials[number])
             self.tracker.show(self.trials[number])
         held = self.crew.claimed()
         for trial in list(self.trials):
-            if trial.state is State.RUNNING and trial.number not in held:
-                self.record(trial.number, {"kind": "released", "at": time.time()})
+            if trial.number in held:
+                continue
+            if trial.state is State.RUNNING:
+                trial = self.record(trial.number, {"kind": "released", "at": time.time()})
+            if trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
+                self.end(trial.number, State.COMPLETE)  # its driver came no further than to write that it is there
 
     def _read(self, number: int) -> None:
         """Read the log of a trial that another driver wrote to."""
@@ -169,6 +183,12 @@ class Book:
         self.tracker.show(trial)
         return trial
 
+    def _tell_anew(self, trial: Trial) -> None:
+        """Tell all of a trial of which the study may have missed something."""
+        if trial.footprint is not None:
+            self._tell_costs(trial.number, trial.footprint.costs())
+        self._tell_study(trial, trial.results)
+
     def _tell_study(self, trial: Trial, results: tuple[EpochResult, ...]) -> None:
         """Report results, and the end if it has come; both may have been told before."""
         metric = self.space.objective.metric
@@ -183,8 +203,6 @@ class Book:
         self.study.describe(trial.number, "autoclf.epochs", last.epoch if last else 0.0)
         self.study.describe(trial.number, "autoclf.train_seconds", round(trial.train_seconds, 3))
         self.study.describe(trial.number, "autoclf.reason", trial.reason)
-        if trial.footprint is not None:
-            self._tell_costs(trial.number, trial.footprint.costs())
         crash_point("before_tell")
         value = last.metrics()[self.space.objective.metric] if last else None
         self.study.tell(trial.number, trial.state, value)

@@ -23,6 +23,8 @@ from trainer.orders import TrainOrder
 from trainer.results import EpochResult, Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
 
 TICK_SECONDS = 0.25
+MOMENT_SECONDS = 0.02  # without news, after which there is time for the slower books
+MOST_BEHIND_SECONDS = 1.0  # that those may be where news never stop
 DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
 CLOSING_SECONDS = 5.0  # that killed workers get to be gone
 MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
@@ -48,6 +50,7 @@ class Engine:
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
     _began: float = 0.0  # as the clock gives it
+    _level_at: float = 0.0  # as the clock gives it: when the slower books were told all
     _has_more_to_keep: bool = True  # checkpoints, since room was made for them
     has_left: bool = False  # the study to other drivers, with nothing left to do for this one
 
@@ -57,15 +60,27 @@ class Engine:
         When it is, every trial has ended. When it is not, what ran has left a checkpoint and can go on; other drivers
         may be at it.
         """
-        self._began = self.clock()
+        self._began = self._level_at = self.clock()
         while not self.is_interrupted() and not self.has_left:
+            is_over = False
             with suppress(Lost):  # the turn, or a trial: the next turn sees it as it is
-                if self._fill():
-                    self._close()
-                    return True
-            self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
+                is_over = self._fill()
+            if is_over:
+                self.book.catch_up()
+                self._close()
+                return True
+            self._take(self._next_events())
         self._drain()
         return False
+
+    def _next_events(self) -> Sequence[Event]:
+        """Wait for events; when none comes for a moment, the book has time to catch up."""
+        events = self.executor.events(timeout_seconds=MOMENT_SECONDS)
+        if events and self.clock() < self._level_at + MOST_BEHIND_SECONDS:
+            return events
+        self.book.catch_up()
+        self._level_at = self.clock()
+        return events or self.executor.events(timeout_seconds=TICK_SECONDS)
 
     def _fill(self) -> bool:
         """Carry out decisions until there is nothing to do now; return whether the search is over."""
@@ -254,6 +269,7 @@ class Engine:
             if self.book.trials[number].state is State.RUNNING:
                 with suppress(Lost):
                     self.book.record(number, {"kind": "released", "at": time.time()})
+        self.book.catch_up()
 
     def _tell(self, kind: str, number: int, **values: object) -> None:
         self.watch(Notice(kind=kind, trial=self.book.trials[number], values=values))

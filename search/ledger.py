@@ -62,6 +62,10 @@ class Ledger(Protocol):
         """Write down the end of a trial."""
         ...
 
+    def catch_up(self) -> None:
+        """Do what was put off of the writing down, as nothing is in a hurry now."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True)
 class MemoryLedger:
@@ -96,3 +100,6 @@ class MemoryLedger:
     def end(self, number: int, state: State, *, reason: str = "", message: str = "") -> Trial:
         """Keep the end of a trial."""
         return self.record(number, trials.ended(state, reason=reason, message=message, at=0.0))
+
+    def catch_up(self) -> None:
+        """Do nothing: nothing was put off."""

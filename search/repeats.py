@@ -76,6 +76,9 @@ class Repeats:
         """Write down the end of a repeat."""
         return self.record(number, trials.ended(state, reason=reason, message=message, at=time.time()))
 
+    def catch_up(self) -> None:
+        """Do nothing: the study does not know of repeats."""
+
     def recover(self) -> None:
         """Read the repeats of an earlier driver; what it left running waits to go on.
 

@@ -4,7 +4,8 @@ What else the search must remember stands in the study's user attributes, so tha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import optuna
@@ -36,6 +37,7 @@ class Study:
     name: str
     study: optuna.Study
     storage: RDBStorage
+    _ids: dict[int, int] = field(default_factory=dict)  # of trials in the database, by number: they never change
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -91,16 +93,19 @@ class Study:
     def tell(self, number: int, state: State, value: float | None) -> None:
         """End a trial; one that has ended stays as it is."""
         values = value if state is State.COMPLETE else None
-        patiently(lambda: self.study.tell(number, values, state=_TOLD[state], skip_if_finished=True))
+        with suppress(UpdateFinishedTrialError):  # another driver was quicker by a hair
+            patiently(lambda: self.study.tell(number, values, state=_TOLD[state], skip_if_finished=True))
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number."""
         return patiently(lambda: self.study.get_trials(deepcopy=False))
 
     def _write(self, number: int, write: Any) -> None:
-        study_id = self.storage.get_study_id_from_name(self.name)
+        if number not in self._ids:
+            study_id = self.storage.get_study_id_from_name(self.name)
+            self._ids[number] = self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
         try:
-            write(self.storage.get_trial_id_from_study_id_trial_number(study_id, number))
+            write(self._ids[number])
         except UpdateFinishedTrialError:
             return  # written before the crash that this call makes good
 

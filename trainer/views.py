@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainer.settings import Scoring
 
 SHIFT = 1  # pixels
+NUM_VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}
 
 
 class OverViews(nn.Module):

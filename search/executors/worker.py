@@ -72,6 +72,7 @@ def work(pipe: Connection) -> None:
         if order is None or not _carry_out(order, inbox, pipe) or inbox.is_ending or not left:
             break
         _send(pipe, FREE, inbox)
+        give_memory_back()  # while the driver decides
     pipe.close()
     os._exit(EXIT_TERMINATED if inbox.is_ending else 0)
 
@@ -86,7 +87,6 @@ def _carry_out(order: Order, inbox: _Inbox, pipe: Connection) -> bool:
         _send(pipe, json.dumps(to_record(event)).encode(), inbox)
 
     carry_out(order, emit=emit, should_stop=inbox.stopping.is_set)
-    give_memory_back()
     return not has_failed and COMPILER not in sys.modules
 
 

@@ -103,6 +103,7 @@ def test_what_happens_to_a_trial_stands_in_all_three_books(book: Book) -> None:
 
     for record in (ordered(1.0), to_record(result(1.0, 0.4)), to_record(reached(1.0))):
         book.record(0, record)
+        book.catch_up()
         _assert_level(book)
 
 
@@ -113,6 +114,7 @@ def test_the_end_of_a_trial_stands_in_all_three_books(book: Book, state: State, 
     book.record(0, to_record(result(1.0, 0.4, seconds=2.5)))
 
     book.end(0, state, reason="why", message="because")
+    book.catch_up()
 
     _assert_level(book)
     told = book.study.trials()[0]
@@ -127,6 +129,7 @@ def test_a_trial_without_a_result_can_end(book: Book, state: State) -> None:
     book.begin_trial(PARAMS)
 
     book.end(0, state)
+    book.catch_up()
 
     _assert_level(book)
     assert book.study.trials()[0].user_attrs["autoclf.epochs"] == 0.0
@@ -140,6 +143,7 @@ def test_a_loss_to_make_small_is_told_as_it_is(ground: Ground, small_space: Sear
 
     book.record(0, to_record(result(1.0, loss=0.7)))
     book.end(0, State.COMPLETE)
+    book.catch_up()
 
     assert book.study.trials()[0].value == 0.7
 
@@ -185,22 +189,42 @@ def test_the_study_has_a_result_before_the_tracking_store(ground: Ground, small_
     book.begin_trial(PARAMS)
 
     book.record(0, to_record(result(1.0, 0.4)))
+    book.catch_up()
 
     assert seen == [{}, {100: 0.4}]
+
+
+def test_the_study_is_told_when_there_is_time(book: Book) -> None:
+    book.begin_trial(PARAMS)
+    book.record(0, to_record(result(1.0, 0.4)))
+    book.end(0, State.PRUNED)
+
+    assert book.study.trials()[0].state is TrialState.RUNNING
+    assert book.store.trials(NAME)[0].state is State.PRUNED
+    book.catch_up()
+
+    _assert_level(book)
 
 
 def test_the_end_stands_in_the_log_before_the_study_is_told(book: Book, points: CrashPoints) -> None:
     book.begin_trial(PARAMS)
     points.fatal = "before_tell"
 
+    book.end(0, State.PRUNED)
     with pytest.raises(Crash):
-        book.end(0, State.PRUNED)
+        book.catch_up()
 
     assert book.store.trials(NAME)[0].state is State.PRUNED
     assert book.study.trials()[0].state is TrialState.RUNNING
 
 
 # After a crash
+
+
+def _whole(book: Book, action: Callable[[], object]) -> None:
+    """Write something down, and tell it to all."""
+    action()
+    book.catch_up()
 
 
 @pytest.mark.parametrize(
@@ -224,7 +248,7 @@ def test_after_a_crash_the_books_are_level_again(book: Book, points: CrashPoints
     book.record(0, to_record(result(1.0, 0.4)))
     points.fatal = point
     with pytest.raises(Crash):
-        actions[kind]()
+        _whole(book, actions[kind])
 
     again = _reopened(book)
 
@@ -239,6 +263,16 @@ def test_what_ran_when_the_driver_died_waits_and_is_owed(book: Book) -> None:
 
     assert again.trials[0].state is State.PAUSED
     assert again.trials[0].is_owed
+
+
+def test_what_a_dead_driver_left_at_the_last_rung_is_complete_for_whoever_has_the_next_turn(book: Book) -> None:
+    last = book.space.budget.epochs
+    book.begin_trial(PARAMS)
+    for record in (ordered(last), to_record(result(last, 0.5)), to_record(reached(last))):
+        book.record(0, record)
+
+    with book.turn():
+        assert book.trials[0].state is State.COMPLETE
 
 
 def test_recovering_twice_changes_nothing_more(book: Book) -> None:
@@ -257,6 +291,7 @@ def test_a_tracking_store_that_was_lost_is_shown_every_trial_again(book: Book) -
     for _ in range(3):
         book.begin_trial(PARAMS)
     book.end(1, State.PRUNED)
+    book.catch_up()
 
     tape = Tape()
     _reopened(book, tape)

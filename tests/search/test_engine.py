@@ -19,10 +19,12 @@ from search_samples import (
 )
 
 from search.book import best_of
+from search.executors.scripted import ScriptedExecutor
 from search.notices import Notice
 from search.store import Store
 from search.trials import State, Trial
 from spaces import SearchSpace
+from trainer.orders import Order
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory, database: RDBStorage, small_
     scene = Scene(ground=ground, space=small_space, max_trials=20)
     assert scene.run()
     return scene
+
+
+def test_a_free_worker_has_its_order_before_the_database_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = stage(max_trials=3, num_slots=1)
+    ahead: list[int] = []
+    start = ScriptedExecutor.start
+
+    def look(executor: ScriptedExecutor, job: int, order: Order) -> None:
+        told = sum(len(trial.intermediate_values) for trial in scene.book.study.trials())
+        ahead.append(sum(len(trial.results) for trial in scene.trials) - told)
+        start(executor, job, order)
+
+    monkeypatch.setattr(ScriptedExecutor, "start", look)
+    scene.run()
+
+    assert max(ahead) > 0
+    assert_over(scene, 3)
 
 
 def test_a_whole_search_ends_every_trial_once(whole: Scene) -> None:

@@ -109,6 +109,7 @@ def test_the_study_tells_costs_and_how_far_they_are_over(stage: Stage, small_spa
     scene.book.record(0, to_record(costs(100)))
 
     scene.book.end(0, State.PRUNED, reason=OVER_LIMITS)
+    scene.book.catch_up()
 
     (told,) = scene.book.study.trials()
     assert told.user_attrs["autoclf.parameters"] == 100

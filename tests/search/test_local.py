@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from search.alone import run_alone
 from search.executors import Event, Gone
 from search.executors.local import LocalExecutor
 from search.executors.silence import Silence
-from search.plan import run_alone
 from trainer.config import JobConfig, Value, job_config
 from trainer.data import DataSet, prepare
 from trainer.jobfiles import PREDICTIONS
@@ -181,9 +181,9 @@ def test_a_wish_to_stop_concerns_one_job_alone(digits: DataSet, executor: LocalE
 
 
 def test_a_process_that_waits_for_a_job_does_not_hang(digits: DataSet, tmp_path: Path) -> None:
-    executor = LocalExecutor(1, patience_seconds=0.5)
+    executor = LocalExecutor(1, patience_seconds=2.0)  # more than a job at work is silent for
     first = carried_out(executor, order_of(digits, tmp_path / "first", SMALL))
-    time.sleep(1.5)
+    time.sleep(3.0)
     second = carried_out(executor, order_of(digits, tmp_path / "second", SMALL))
     executor.close()
 
