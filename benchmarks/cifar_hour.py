@@ -25,9 +25,10 @@ import torch
 from autoclf.options import user_cache
 from benchmarks.jobs import planned
 from benchmarks.tutorial_loop import Pictures, accuracy, train_epochs
+from search.alone import run_alone
 from search.executors.local import LocalExecutor
 from search.jobs import build_job
-from search.plan import num_cores, run_alone
+from search.plan import num_cores
 from search.suggest import suggest
 from spaces import SearchSpace, load_space
 from trainer.batches import load_images

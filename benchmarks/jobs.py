@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import torch
 
+from search.alone import run_alone
 from search.executors.local import LocalExecutor
-from search.plan import num_cores, run_alone
+from search.plan import num_cores
 from trainer.checkpoints import load_checkpoint
 from trainer.config import JobConfig
 from trainer.data import DataSet

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from search.alone import run_through
 from search.errors import StudyError
 from search.executors import Executor
-from search.plan import run_alone
 from search.refit import refit_directory
 from search.store import Store
 from search.study import Study
@@ -80,7 +80,7 @@ def read_test_split(
     order = TestOrder(
         config=refitted or winner.config, data_root=data_root, directory=directory(store, study.name, winner.number)
     )
-    found = run_alone(executor, order)
+    found = run_through(executor, order)
     if not isinstance(found, Tested):
         why = found.message if isinstance(found, Failed) else "the process died"
         raise StudyError(

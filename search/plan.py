@@ -2,21 +2,20 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from search.alone import run_through
 from search.errors import StudyError
-from search.executors import Executor, Gone
+from search.executors import Executor
 from search.jobs import build_job, example_draws
 from search.notices import Notice, Watch
 from search.request import Request
 from spaces import Value
-from trainer.orders import MeasureOrder, Order
+from trainer.orders import MeasureOrder
 from trainer.results import Failed, FeaturesMade, JobEvent, Measured
-
-ALONE = -1  # number of a job that is no trial's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +65,7 @@ def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: 
         if isinstance(event, FeaturesMade):
             watch(Notice(kind="features", values={"done": event.done, "total": event.total}))
 
-    found = run_alone(executor, order, tell)
+    found = run_through(executor, order, tell)
     if not isinstance(found, Measured):
         message = found.message if isinstance(found, Failed) else "the process died"
         raise StudyError(f"This space can't be trained on this machine: {message}")
@@ -84,36 +83,6 @@ def _threads(request: Request, cores: int) -> int | None:
     if request.cluster is not None:
         return cores
     return max(1, cores // request.workers) if request.workers else None
-
-
-def run_alone(
-    executor: Executor,
-    order: Order,
-    on_event: Callable[[JobEvent], None] = lambda event: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> JobEvent | None:
-    """Run one job with nothing beside it; return its last event, or None if it died without a word.
-
-    Args:
-        executor: With a free slot.
-        order: What to do.
-        on_event: Told of each event of the job, the last one included.
-        should_stop: Asked every second at least; the job then leaves a checkpoint, if it is one that trains.
-    """
-    executor.start(ALONE, order)
-    last: JobEvent | None = None
-    is_stopping = False
-    while True:
-        if not is_stopping and should_stop():
-            executor.stop(ALONE)
-            is_stopping = True
-        for event in executor.events(timeout_seconds=1.0):
-            if event.job != ALONE:
-                continue  # a worker of the search that has just ended
-            if isinstance(event.what, Gone):
-                return last
-            last = event.what
-            on_event(last)
 
 
 def num_cores() -> int:

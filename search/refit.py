@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from search.alone import run_through
 from search.book import best_of
 from search.executors import Executor
 from search.notices import Notice, Watch
-from search.plan import run_alone
 from search.store import Store
 from search.study import Study
 from search.trials import State, Trial, score
@@ -28,7 +28,6 @@ ATTRIBUTE = "autoclf.refits"
 MARGIN = 1.2  # times the estimate that is kept free; more than is asked for when the time has come, for estimates err
 MARGIN_SECONDS = 10.0  # kept free on top, for what still runs to stop, for starting, and for the test split
 MOST_OF_LIMIT = 0.25  # of a time limit that is kept free; where a refit needs more, the search has all of it
-ATTEMPTS = 2  # workers that may die, each of which goes on from a checkpoint
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
 
 
@@ -146,10 +145,7 @@ def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bo
         directory=refit_directory(bench.store, study.name, trial.number),
         until=epochs,
     )
-    for _ in range(ATTEMPTS):
-        last = run_alone(bench.executor, order, tell, should_stop)
-        if isinstance(last, Reached | Failed | Stopped):
-            break
+    last = run_through(bench.executor, order, tell, should_stop)
     found = _judged(trial, order, data, last)
     crash_point("after_refit")
     if found is not None and isinstance(last, Reached | Failed):  # deaths are no verdict: another day it may work

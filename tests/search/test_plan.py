@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from search_samples import KILLED, learns
 
+from search.alone import run_alone
 from search.errors import StudyError
 from search.executors import Gone
 from search.executors.scripted import Death, Script, ScriptedExecutor, curve
 from search.notices import Notice, Watch
-from search.plan import Plan, make_plan, num_cores, run_alone
+from search.plan import Plan, make_plan, num_cores
 from search.request import Request
 from spaces import load_space
 from trainer.config import JobConfig, flat, job_config
@@ -32,14 +33,14 @@ MEASURED = Measured(
 class Bench:
     """Answers a measurement, and remembers what was asked."""
 
-    def __init__(self, answer: JobEvent | Gone = MEASURED) -> None:
+    def __init__(self, *answers: JobEvent | Gone) -> None:
         self.orders: list[MeasureOrder | TestOrder] = []
-        self._answer = answer
+        self._answers = answers or (MEASURED,)
         self.executor = ScriptedExecutor(learns, answer=self._reply)
 
     def _reply(self, order: MeasureOrder | TestOrder) -> JobEvent | Gone:
         self.orders.append(order)
-        return self._answer
+        return self._answers[min(len(self.orders), len(self._answers)) - 1]
 
     def plan(self, asked: Request, watch: Watch = lambda notice: None) -> Plan:
         return make_plan(self.executor, asked, watch, data_root=Path("data"), data="abc")
@@ -96,16 +97,25 @@ def test_a_space_that_can_not_be_trained_here_is_refused(asked: Request) -> None
         Bench(failed).plan(asked)
 
 
-def test_a_measurement_that_dies_is_told(asked: Request) -> None:
+def test_a_measurement_that_dies_is_made_again(asked: Request) -> None:
+    bench = Bench(Gone(KILLED), Gone(KILLED), MEASURED)
+
+    assert bench.plan(asked) == Bench(MEASURED).plan(asked)
+    assert len(bench.orders) == 3
+
+
+def test_a_measurement_that_dies_again_and_again_is_told(asked: Request) -> None:
+    bench = Bench(Gone(KILLED))
+
     with pytest.raises(StudyError, match="can't be trained on this machine: the process died"):
-        Bench(Gone(KILLED)).plan(asked)
+        bench.plan(asked)
+    assert len(bench.orders) == 3
 
 
 def test_how_far_the_features_of_a_frozen_network_are_is_told(asked: Request) -> None:
     told: list[Notice] = []
 
-    with pytest.raises(StudyError):
-        Bench(FeaturesMade(done=64, total=80)).plan(asked, told.append)
+    Bench(FeaturesMade(done=64, total=80), MEASURED).plan(asked, told.append)
 
     assert [(notice.kind, notice.values) for notice in told] == [("features", {"done": 64, "total": 80})]
 

@@ -165,7 +165,7 @@ def test_a_death_after_the_last_word_of_a_step_is_a_death(shop: Shop) -> None:
 
     assert found is not None
     assert found.why_not == "its process died"
-    assert len(shop.hand.orders) == 2, "the first death may have been meant for another"
+    assert len(shop.hand.orders) == 3, "the first deaths may have been meant for another"
     assert known_refit(shop.ground.study(), shop.ground.store, 4) is None, "it is tried again another time"
 
 
