@@ -79,6 +79,12 @@ def _machine_line(notice: Notice) -> str:
             )
         case "crowded":
             return f"Note: {values['workers']} workers share {values['cores']} cores; each gets a part of one."
+        case "short":
+            return (
+                f"Note: the fastest network of this space needs about {clock(values['needed'])} for a whole training, "
+                f"and the limit is {clock(values['limit'])}: nothing will be trained to the end. A smaller last rung "
+                "of the space (`budget.rungs`) would change that."
+            )
         case "preparing" | "measuring":
             return f"{PHASES[notice.kind]} ..."
         case _:

@@ -28,6 +28,7 @@ _KEPT = (
     "failed",
     "measured",
     "crowded",
+    "short",
     "skipped",
     "dropped",
     "leaks",

@@ -17,14 +17,18 @@ from search.refit import Bench, Refit, is_for, known_refit, refit, refit_config,
 from search.refit import kept_free as kept_for_refit
 from search.repeats import Repeats, finalist_of, seed_of
 from search.request import Request
+from search.schedulers import reserve
 from search.store import Store
 from search.study import Study
 from search.trials import State, Trial
 from search.winner import remember_standing, remembered_standing, winner_of
 from trainer.data import DataSet
 from trainer.jobfiles import PREDICTIONS, remove_leftovers, remove_state
+from trainer.settings import is_pretrained, what_is_trained
 
 MOST_OF_LIMIT = 0.15  # of a time limit that is kept free for a race; where one round needs more, there is none
+TEST_MARGIN = 1.3  # times the estimate of the reading of the test split that is kept free
+LAST_SECONDS = 5.0  # and this much on top, for its worker to begin, for figures, and for the last uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +58,16 @@ class Ending:
     deadline: float | None  # as `time.monotonic` gives it
 
     def kept_free(self, trials: Sequence[Trial]) -> float:
-        """Return the seconds of a time limit that the search leaves to what follows it."""
-        return self._kept_for_race(trials) + self._kept_for_refit(trials)
+        """Return the seconds of a time limit that the search leaves to what follows it.
+
+        While nothing is complete, race and refit give way to what may still become so.
+        """
+        if self.deadline is None:
+            return 0.0
+        for_test = self._kept_for_test(trials)
+        more = self._kept_for_race(trials) + self._kept_for_refit(trials)
+        left = self.deadline - time.monotonic() - for_test
+        return for_test + reserve(more, left, trials, self.request.space.budget.epochs)
 
     def settle(self, trials: Sequence[Trial], *, is_over: bool) -> Ended:
         """Do all of it; an interruption leaves the rest to another run.
@@ -113,7 +125,7 @@ class Ending:
             answers_of=self._answers,
             answers_of_repeat=lambda repeat: load_answers(repeats.directory(repeat.number) / PREDICTIONS),
         )
-        left = None if self.deadline is None else self.deadline - time.monotonic() - self._kept_for_refit(trials)
+        left = None if self.deadline is None else self.deadline - time.monotonic() - self._kept_after_race(trials)
         if not race.may_begin(repeats.trials, left):
             self.watch(Notice(kind="no_race", values={"finalists": [trial.number for trial in found]}))
             return None
@@ -129,7 +141,7 @@ class Ending:
             data_root=self.data.root,
             max_trials=len(repeats.trials) + len(race.finalists) * MOST_ROUNDS,
             deadline=self.deadline,
-            kept_free=lambda _: self._kept_for_refit(trials),
+            kept_free=lambda _: self._kept_after_race(trials),
             is_interrupted=self.is_interrupted,
             watch=self._tell_of_race(trials),
         )
@@ -157,14 +169,15 @@ class Ending:
             return None
         known = known_refit(self.study, self.store, winner.number)
         needed = seconds_of(winner, self.data, epochs=refit_epochs(winner))
-        if known is None and self.deadline is not None and time.monotonic() + needed > self.deadline:
+        until = None if self.deadline is None else self.deadline - self._kept_for_test([winner])
+        if known is None and until is not None and time.monotonic() + needed > until:
             self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
             return None
         threads = min(cores_of_jobs(self.request), self.plan.threads * self.plan.workers)
         bench = Bench(study=self.study, store=self.store, data=self.data, executor=self.executor, threads=threads)
 
         def should_stop() -> bool:
-            return self.is_interrupted() or (self.deadline is not None and time.monotonic() > self.deadline)
+            return self.is_interrupted() or (until is not None and time.monotonic() > until)
 
         done = refit(bench, winner, self.watch, should_stop)
         if done is None and not self.is_interrupted():
@@ -200,6 +213,24 @@ class Ending:
         return kept_for_refit(
             trials, self.data, objective=space.objective.metric, epochs=space.budget.epochs, limit=limit
         )
+
+    def _kept_after_race(self, trials: Sequence[Trial]) -> float:
+        return self._kept_for_refit(trials) + self._kept_for_test(trials)
+
+    def _kept_for_test(self, trials: Sequence[Trial]) -> float:
+        """Return the seconds for the reading of the test split and for all that is shown after it."""
+        best = best_of(list(trials), self.request.space.objective.metric)
+        if self.request.timeout_seconds is None or best is None or not self.request.reads_test:
+            return 0.0
+        return TEST_MARGIN * self.data.num_test * self._answer_seconds(best) + LAST_SECONDS
+
+    def _answer_seconds(self, trial: Trial) -> float:
+        """Estimate how long a trial takes for an image that nobody has features of yet."""
+        config, seconds = trial.config, trial.answer_seconds
+        is_head = is_pretrained(config.model) and what_is_trained(config.transfer, self.data.num_train) == "head"
+        if is_head and config.transfer.cache_features and trial.footprint is not None:
+            return max(seconds, trial.footprint.latency_ms / 1000)
+        return seconds
 
     def _answers(self, trial: Trial) -> Answers | None:
         return load_answers(self.store.job(self.study.name, trial.number) / PREDICTIONS)

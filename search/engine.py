@@ -107,13 +107,13 @@ class Engine:
         return True
 
     def _situation(self) -> Situation:
-        left = None if self.deadline is None else self.deadline - self.clock() - self.kept_free(self.book.trials)
+        until = None if self.deadline is None else self.deadline - self.kept_free(self.book.trials)
         return Situation(
             trials=self.book.trials,
             max_trials=self.max_trials,
-            seconds_left=left,
+            seconds_left=None if until is None else until - self.clock(),
             has_free_slot=self.executor.free_slots > 0,
-            seconds_given=None if self.deadline is None else self.deadline - self._began,
+            seconds_given=None if until is None else until - self._began,
         )
 
     def _carry_out(self, action: Action) -> bool:

@@ -3,17 +3,21 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.alone import run_through
+from search.crew import Crew
 from search.errors import StudyError
 from search.executors import Executor
+from search.executors.opening import open_executor
 from search.jobs import build_job, example_draws
 from search.notices import Notice, Watch
 from search.request import Request
+from search.study import Study
 from spaces import Value
+from trainer.data import DataSet
 from trainer.orders import MeasureOrder
 from trainer.results import Failed, FeaturesMade, JobEvent, Measured
 
@@ -40,9 +44,50 @@ class Plan:
             "runtime.threads": self.threads,
         }
 
+    def shortest_training(self, *, images: int, epochs: float) -> float:
+        """Return the seconds in which the fastest network goes through so many images so often; 0 if none was timed."""
+        rates = [rate for rate in self.images_per_second.values() if rate > 0]
+        return images * epochs / max(rates) if rates else 0.0
+
     def record(self) -> dict[str, Any]:
         """Return the plan as values that JSON can hold; `Plan(**record)` takes them back."""
         return asdict(self)
+
+
+def plan_of(request: Request, study: Study, data: DataSet, crew: Crew, watch: Watch) -> Plan:
+    """Return the plan of a study; it is measured where the study has none.
+
+    Raises:
+        StudyError: If a model of the space can't be trained here.
+    """
+    if request.cluster is None and request.workers and request.workers > num_cores():
+        watch(Notice(kind="crowded", values={"workers": request.workers, "cores": num_cores()}))
+    known = study.attributes.get("autoclf.plan")
+    if known is None:
+        known = _measured(request, study, data, crew, watch)
+    plan = Plan(**known)
+    return replace(plan, workers=request.workers or plan.workers)
+
+
+def _measured(request: Request, study: Study, data: DataSet, crew: Crew, watch: Watch) -> Mapping[str, Any]:
+    """Measure this machine, and keep that with the study; another driver may have been quicker."""
+    watch(Notice(kind="measuring"))
+    executor = open_executor(request, num_slots=1)
+    try:
+        plan = make_plan(executor, request, watch, data_root=data.root, data=data.fingerprint)
+    finally:
+        executor.close()
+    found = plan.record()
+    watch(Notice(kind="measured", values=found))
+    needed = plan.shortest_training(images=data.num_train, epochs=request.space.budget.epochs)
+    if request.timeout_seconds is not None and needed > request.timeout_seconds:
+        watch(Notice(kind="short", values={"needed": needed, "limit": request.timeout_seconds}))
+    with crew.turn():
+        known: Mapping[str, Any] | None = study.attributes.get("autoclf.plan")
+        if known is not None:
+            return known
+        study.remember("autoclf.plan", found)
+    return found
 
 
 def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: Path, data: str) -> Plan:

@@ -23,7 +23,7 @@ from search.executors.opening import open_executor
 from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
-from search.plan import Plan, make_plan, num_cores
+from search.plan import Plan, plan_of
 from search.request import Request
 from search.room import Room, default_budget
 from search.schedulers import Enough, UntilEnough
@@ -91,7 +91,7 @@ def search(request: Request, watch: Watch) -> Outcome:
             _remember(study, request, data)
             check_place(directory, study.attributes["autoclf.uid"], num_trials=len(study.trials()))
             warm = _warm(request, store, study, data, watch)
-        plan = _plan(request, study, data, crew, watch)
+        plan = plan_of(request, study, data, crew, watch)
         return _Search(
             request, store, study, data, plan, warm, crew, watch, lambda: interruption.is_wanted() or has_lost(), began
         ).run()
@@ -225,34 +225,6 @@ def _remember(study: Study, request: Request, data: DataSet) -> None:
     for name, value in values.items():
         if known.get(name) != value:
             study.remember(name, value)
-
-
-def _plan(request: Request, study: Study, data: DataSet, crew: Crew, watch: Watch) -> Plan:
-    """Return the study's plan; it is measured where the study has none."""
-    if request.cluster is None and request.workers and request.workers > num_cores():
-        watch(Notice(kind="crowded", values={"workers": request.workers, "cores": num_cores()}))
-    known = study.attributes.get("autoclf.plan")
-    if known is None:
-        known = _measured(request, study, data, crew, watch)
-    plan = Plan(**known)
-    return replace(plan, workers=request.workers or plan.workers)
-
-
-def _measured(request: Request, study: Study, data: DataSet, crew: Crew, watch: Watch) -> Mapping[str, Any]:
-    """Measure this machine, and keep that with the study; another driver may have been quicker."""
-    watch(Notice(kind="measuring"))
-    executor = open_executor(request, num_slots=1)
-    try:
-        found = make_plan(executor, request, watch, data_root=data.root, data=data.fingerprint).record()
-    finally:
-        executor.close()
-    watch(Notice(kind="measured", values=found))
-    with crew.turn():
-        known: Mapping[str, Any] | None = study.attributes.get("autoclf.plan")
-        if known is not None:
-            return known
-        study.remember("autoclf.plan", found)
-    return found
 
 
 def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]) -> JobConfig:

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import reduce
 from typing import Any
 
-from trainer.config import JobConfig, Value, job_config
+from trainer.config import JobConfig, Value, job_config, scoring_at
 from trainer.results import EpochResult, Failed, Footprint, JobEvent, Reached, Started, Stopped, from_record
 from trainer.settings import Classical
 
@@ -78,15 +78,28 @@ class Trial:
         """Seconds of training steps so far."""
         return sum(result.epoch_seconds for result in self.results)
 
+    @property
+    def answer_seconds(self) -> float:
+        """Seconds that the trained model takes for the answer to an image, as shown in the end; 0 before a result."""
+        if not self.results:
+            return 0.0
+        last = self.results[-1]
+        shown = scoring_at(self.config, is_last=last.epoch >= self.config.training.epochs)
+        views = self.config.scoring.num_views / shown.num_views
+        return views * last.eval_seconds / max(1, last.val_images)
+
     def seconds_until(self, epoch: float) -> float | None:
         """Estimate the time to a later epoch, an evaluation after each whole one; None before the first result."""
         if not self.results:
             return None
+        last = self.results[-1]
         if isinstance(self.config.model, Classical):
-            return self.results[-1].eval_seconds  # it is fitted already
-        per_epoch = self.train_seconds / self.results[-1].epoch
-        per_evaluation = self.results[-1].eval_seconds
-        return (epoch - self.epoch) * per_epoch + math.ceil(epoch - self.epoch) * per_evaluation
+            return last.eval_seconds  # it is fitted already
+        per_epoch = self.train_seconds / last.epoch
+        evaluations = math.ceil(epoch - self.epoch) * last.eval_seconds
+        if epoch >= self.config.training.epochs:
+            evaluations += self.answer_seconds * last.val_images - last.eval_seconds  # in more views
+        return (epoch - self.epoch) * per_epoch + evaluations
 
 
 def created(*, number: int, uid: str, params: Mapping[str, Value], config: Mapping[str, Value], at: float) -> Record:

@@ -19,6 +19,7 @@ from trainer.settings import (
     SCHEDULES,
     AnyLoss,
     Augment,
+    Classical,
     Cosine,
     CrossEntropy,
     FastNet,
@@ -163,6 +164,17 @@ def _checked(config: JobConfig) -> JobConfig:
 def scores_decide(config: JobConfig) -> bool:
     """Say whether the course of a job hangs on validation scores."""
     return bool(config.training.patience) or config.training.keep == "best" or isinstance(config.schedule, Plateau)
+
+
+def scoring_at(config: JobConfig, *, is_last: bool) -> Scoring:
+    """Return how images are shown when a job is scored, after its last step or before it.
+
+    Six views cost an eighth of the training, and one is enough to compare jobs before their last step; but not where
+    any epoch may prove to be the end, or the best.
+    """
+    training = config.training
+    may_end_here = is_last or training.patience > 0 or training.keep == "best" or isinstance(config.model, Classical)
+    return config.scoring if may_end_here or config.scoring.tta != "flip_shift" else Scoring()
 
 
 def all_settings() -> Iterator[str]:

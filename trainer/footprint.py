@@ -12,7 +12,7 @@ from trainer.devices import DTYPES, best_seconds
 from trainer.evaluate import evaluating
 from trainer.results import Footprint
 from trainer.settings import Classical
-from trainer.views import NUM_VIEWS, with_views
+from trainer.views import with_views
 
 TIMED_SECONDS = 0.15  # where a limit goes by the time
 GLANCE_SECONDS = 0.03  # where it is only told: a short job would wait for more
@@ -52,7 +52,7 @@ def footprint(
         return logits.cpu()  # which waits for an accelerator
 
     with evaluating(model):
-        flops = None if is_classical else NUM_VIEWS[config.scoring.tta] * _operations(model, image)
+        flops = None if is_classical else config.scoring.num_views * _operations(model, image)
         fastest = best_seconds(answer, within=seconds, repeats=LEAST_ANSWERS)
     return Footprint(
         parameters=sum(p.numel() for p in model.parameters()),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.batches import Examples, Features, batch_indices
-from trainer.config import JobConfig
+from trainer.config import JobConfig, scoring_at
 from trainer.crashpoints import crash_point
 from trainer.devices import DTYPES
 from trainer.errors import Diverged
@@ -190,14 +190,8 @@ def _of_kept(
 
 
 def _scoring_now(state: TrainState, config: JobConfig) -> Scoring:
-    """Return how images are shown after a step.
-
-    Six views cost an eighth of the training, and one is enough to compare jobs before their last step; but not where
-    any epoch may prove to be the end, or the best.
-    """
-    may_end_here = config.training.patience > 0 or config.training.keep == "best" or not state.optimizers
-    is_dear = config.scoring.tta == "flip_shift" and not may_end_here
-    return Scoring() if is_dear and state.step < state.num_steps else config.scoring
+    """Return how images are shown after a step."""
+    return scoring_at(config, is_last=state.step >= state.num_steps)
 
 
 def predict_split(

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from trainer.settings import Scoring
 
 SHIFT = 1  # pixels
-NUM_VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}
 
 
 class OverViews(nn.Module):

@@ -1,6 +1,7 @@
 """Which job next: decisions as values, made from the trials alone."""
 
 from search.schedulers.base import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.schedulers.closing import reserve
 from search.schedulers.enough import Enough, UntilEnough
 from search.schedulers.freeze_thaw import FreezeThaw
 from search.schedulers.hyperband import Hyperband
@@ -26,4 +27,5 @@ __all__ = [
     "above_the_median",
     "always",
     "among_the_best",
+    "reserve",
 ]

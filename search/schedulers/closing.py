@@ -17,38 +17,75 @@ Expected = Mapping[int, float]  # what a trial may come to at the last rung, by 
 
 
 def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> Action | None:
-    """Give the best trial a slot, and start nothing else, when the time left is just what it needs; else None.
+    """See to what may still end, and start nothing, once the best of that needs all of the time left; else None.
 
     Args:
         situation: With its time limit, if there is one.
         rungs: Epochs, rising.
         expected: Of trials with a reading that have not failed.
     """
-    best = hopeful(situation.trials, expected)
-    if situation.seconds_left is None or best is None:
+    if situation.seconds_left is None:
         return None
-    needed = best.seconds_until(rungs[-1])
+    hopes = _hopes(situation, rungs, expected)
+    needed = hopes[0].seconds_until(rungs[-1]) if hopes else None
     if needed is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left:
         return None
-    if best.state is State.RUNNING:
-        return Wait()
-    following = next(rung for rung in rungs if rung > best.epoch)
-    if not fits(best.seconds_until(following), situation):
-        return None  # too late for it, not for shorter stretches
-    if situation.has_free_slot:
-        return Resume(best.number, following)
+    for trial in hopes:
+        following = next(rung for rung in rungs if rung > trial.epoch)
+        if trial.state is State.RUNNING:
+            continue
+        if not fits(trial.seconds_until(following), situation):
+            return None  # too late for it, not for shorter stretches
+        if situation.has_free_slot:
+            return Resume(trial.number, following)
+        return _room(situation, expected) if trial is hopes[0] else Wait()
+    return Wait()
+
+
+def _hopes(situation: Situation, rungs: Sequence[float], expected: Expected) -> list[Trial]:
+    """Return what may come to the last rung in time and be better there than all that is complete, the best first.
+
+    Where nothing is complete, and nothing can be in time, it is the most hopeful trial: what goes farthest counts then.
+    """
+    ranked = hopefuls(situation.trials, expected)
+    able = [trial for trial in ranked if _may_end(trial, rungs[-1], situation)]
+    is_any_complete = any(situation.trials[number].state is State.COMPLETE for number in expected)
+    return able if able or is_any_complete else ranked[:1]
+
+
+def _may_end(trial: Trial, last: float, situation: Situation) -> bool:
+    """Say whether a trial may come to the last rung in time; one that runs has the benefit of the doubt."""
+    needed, left = trial.seconds_until(last), situation.seconds_left
+    grace = HOPE if trial.state is State.RUNNING else 1.0
+    return needed is None or left is None or needed <= grace * left
+
+
+def _room(situation: Situation, expected: Expected) -> Action:
+    """Stop the running trial of which least is expected, for the sake of a better one."""
     running = [t for t in situation.trials if t.state is State.RUNNING]
     if not running:
         return Wait()  # the last worker is about to leave
     return Stop(min(running, key=lambda t: expected.get(t.number, -math.inf)).number)
 
 
-def hopeful(trials: Sequence[Trial], expected: Expected) -> Trial | None:
-    """Return the unfinished trial of which most is expected, if that is more than every complete one has."""
-    unfinished = [number for number in expected if not trials[number].state.is_over]
-    best = max(unfinished, key=lambda n: (expected[n], -n), default=None)
+def hopefuls(trials: Sequence[Trial], expected: Expected) -> list[Trial]:
+    """Return the unfinished trials of which more is expected than every complete one has, the best first."""
     to_beat = max((expected[n] for n in expected if trials[n].state is State.COMPLETE), default=-math.inf)
-    return trials[best] if best is not None and expected[best] > to_beat else None
+    unfinished = [n for n in expected if not trials[n].state.is_over and expected[n] > to_beat]
+    return [trials[number] for number in sorted(unfinished, key=lambda n: (-expected[n], n))]
+
+
+def reserve(kept: float, seconds_left: float, trials: Sequence[Trial], last: float) -> float:
+    """Return what of the seconds kept for what follows a search stays kept while nothing is complete.
+
+    What follows is of use only to a trial that was trained to the last rung: the reserve gives way so far that the
+    quickest one may still come there.
+    """
+    if not kept or any(trial.state is State.COMPLETE for trial in trials):
+        return kept
+    stretches = [trial.seconds_until(last) for trial in trials if not trial.state.is_over and trial.results]
+    quickest = min((needed for needed in stretches if needed is not None), default=math.inf)
+    return min(kept, max(0.0, seconds_left - quickest * MARGIN - MARGIN_SECONDS))
 
 
 def owed(situation: Situation, table: Table) -> Action | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from search.samplers.base import Sampler
 from search.samplers.gp import STARTUP_TRIALS
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
-from search.schedulers.closing import close, fits, hopeful, may_start, owed
+from search.schedulers.closing import close, fits, hopefuls, may_start, owed
 from search.surrogate.outlook import Outlook, Surrogate
 from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
@@ -89,7 +89,7 @@ class FreezeThaw:
             return Wait()
         if outlook is None or any(trial.state is State.COMPLETE for trial in trials):
             return Finish()
-        best = hopeful(trials, outlook.expected())
+        best = next(iter(hopefuls(trials, outlook.expected())), None)
         if best is None or not fits(best.seconds_until(self._following(best)), situation):
             return Finish()
         return Resume(best.number, self._following(best))

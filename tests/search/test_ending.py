@@ -1,5 +1,6 @@
 """What follows when no more trials are trained."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,18 +8,21 @@ import numpy as np
 import pytest
 from search_samples import DATA, NAME, PLAN, Ground, trial_at
 
-from search.ending import MOST_OF_LIMIT, Ending
+from search.ending import LAST_SECONDS, MOST_OF_LIMIT, TEST_MARGIN, Ending
 from search.ensemble import remembered_ensemble
 from search.executors.scripted import Script, ScriptedExecutor, curve
 from search.notices import Notice
 from search.refit import MARGIN_SECONDS
 from search.request import Request
+from search.schedulers.closing import MARGIN
+from search.schedulers.closing import MARGIN_SECONDS as CLOSING_SECONDS
 from search.store import read_logs
 from search.trials import State, Trial
 from search.winner import remembered_standing
 from trainer.config import JobConfig
 from trainer.jobfiles import PREDICTIONS
 from trainer.orders import Order, TrainOrder
+from trainer.settings import Scoring
 
 NUM_VAL = 400
 
@@ -129,15 +133,44 @@ def test_an_interrupted_race_goes_on(ending: Ending, finalists: list[Trial]) -> 
 def test_time_is_kept_free_for_race_and_refit(ending: Ending, finalists: list[Trial]) -> None:
     def free(limit: float | None, **wishes: bool) -> float:
         request = replace(ending.request, timeout_seconds=limit, **wishes)
-        return replace(ending, request=request).kept_free(finalists)
+        deadline = None if limit is None else time.monotonic() + limit
+        return replace(ending, request=request, deadline=deadline).kept_free(finalists)
 
     seconds = finalists[0].train_seconds / 9 * ending.request.space.budget.epochs
     both, refit = free(1e6), free(1e6, races=False)
     assert refit > MARGIN_SECONDS
     assert both - refit == pytest.approx(2 * seconds), "two rounds of two finalists, with two workers"
-    assert free(1e6, races=False, refits=False) == 0.0
+    assert free(1e6, races=False, refits=False) == LAST_SECONDS, "the test images take no time that could be measured"
+    assert free(1e6, races=False, refits=False, reads_test=False) == 0.0
     assert free(None) == 0.0
-    assert free(0.9 * seconds / MOST_OF_LIMIT, refits=False) == 0.0, "what one round would exceed is not taken away"
+    assert free(0.9 * seconds / MOST_OF_LIMIT, refits=False, reads_test=False) == 0.0, "one round would be too dear"
+
+
+def test_time_is_kept_free_for_the_test_split(ending: Ending) -> None:
+    request = replace(ending.request, races=False, refits=False, timeout_seconds=1e6)
+    ending = replace(ending, request=request, data=replace(DATA, num_test=500), deadline=time.monotonic() + 1e6)
+    trial = trial_at(0, {1.0: 0.5})
+    last = replace(trial.results[0], eval_seconds=2.0, val_images=100)
+    dear = replace(trial.config, scoring=Scoring(tta="flip_shift"))
+
+    assert ending.kept_free([replace(trial, results=(last,))]) == pytest.approx(TEST_MARGIN * 10 + LAST_SECONDS)
+    in_six_views = ending.kept_free([replace(trial, results=(last,), config=dear)])
+    assert in_six_views == pytest.approx(TEST_MARGIN * 60 + LAST_SECONDS)
+
+
+def test_while_nothing_is_complete_race_and_refit_give_way_to_what_may_become_so(ending: Ending) -> None:
+    slow, quick = trial_at(0, {1.0: 0.5, 3.0: 0.6}, seconds=50.0), trial_at(1, {1.0: 0.4}, seconds=2.0)
+    request = replace(ending.request, timeout_seconds=2000.0)
+
+    def left(seconds: float, *items: Trial) -> float:
+        near = replace(ending, request=request, deadline=time.monotonic() + seconds)
+        return seconds - near.kept_free(items)
+
+    assert left(1000.0, slow, quick) < 700, "time for all of it"
+    needed = 8 * 2.0 * MARGIN + CLOSING_SECONDS
+    assert left(300.0, slow, quick) == pytest.approx(needed, abs=1.0)
+    done = trial_at(1, {1.0: 0.4, 3.0: 0.5, 9.0: 0.6}, seconds=2.0, ended=State.COMPLETE)
+    assert left(20.0, slow, done) < 0
 
 
 def test_trials_that_are_better_together_are_remembered_as_an_offer(ending: Ending, ground: Ground) -> None:

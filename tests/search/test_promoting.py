@@ -265,10 +265,34 @@ def test_a_best_trial_that_stopped_between_rungs_goes_to_the_next_one() -> None:
     assert _decide(best, trial_at(1, {1.0: 0.4}), seconds_left=5.0) == Resume(0, 3.0)
 
 
-def test_while_the_best_runs_nothing_else_begins() -> None:
-    items = [trial_at(0, {1.0: 0.4}), trial_at(1, {1.0: 0.6}, going_to=3.0)]
+def test_while_the_best_runs_no_new_one_begins() -> None:
+    assert _decide(trial_at(0, {1.0: 0.6}, going_to=3.0), seconds_left=JUST) == Wait()
 
-    assert _decide(*items, seconds_left=JUST) == Wait()
+
+def test_beside_the_best_goes_on_what_may_come_to_its_end_too() -> None:
+    best, other = trial_at(0, {1.0: 0.6}, going_to=3.0), trial_at(1, {1.0: 0.4})
+    slow = trial_at(2, {1.0: 0.5}, seconds=30.0)
+
+    assert _decide(best, other, slow, seconds_left=JUST) == Resume(1, 3.0)
+    assert _decide(best, other, slow, seconds_left=JUST, has_free_slot=False) == Wait()
+
+
+@pytest.mark.parametrize("going_to", [None, 3.0])
+def test_a_leader_that_can_not_come_to_its_end_leaves_the_time_to_who_can(going_to: float | None) -> None:
+    slow = trial_at(0, {1.0: 0.9}, seconds=100.0, going_to=going_to)
+    quick, bad = trial_at(1, {1.0: 0.5}), trial_at(2, {1.0: 0.1})
+
+    assert _decide(slow, quick, bad, seconds_left=ENOUGH) == Start(1.0)
+    assert _decide(slow, quick, bad, seconds_left=JUST) == Resume(1, 3.0)
+    stops = going_to is not None
+    assert _decide(slow, quick, bad, seconds_left=JUST, has_free_slot=False) == (Stop(0) if stops else Wait())
+
+
+def test_where_something_is_complete_no_leader_holds_others_up_in_vain() -> None:
+    complete = trial_at(0, {1.0: 0.5, 3.0: 0.6, 9.0: 0.7}, ended=State.COMPLETE)
+    slow, bad = trial_at(1, {1.0: 0.9}, seconds=100.0), trial_at(2, {1.0: 0.1})
+
+    assert _decide(complete, slow, bad, seconds_left=JUST) == Start(1.0)
 
 
 def test_the_worst_running_trial_makes_room_for_the_best() -> None:

@@ -12,6 +12,7 @@ from search import trials
 from search.trials import OBJECTIVES, Record, State, Trial, readings
 from trainer.config import JobConfig, flat, job_config
 from trainer.results import Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
+from trainer.settings import Scoring
 
 STARTED = Started(epoch=0.0, pid=1, at=1.0, ready_seconds=0.5)
 FAILED = Failed(reason="oom", message="no memory", traceback="", at=2.0)
@@ -152,6 +153,21 @@ def test_the_time_to_a_later_epoch_follows_from_the_epochs_so_far() -> None:
     trial = trial_at(0, {1.0: 0.5, 3.0: 0.6}, seconds=3.0)
 
     assert trial.seconds_until(9.0) == pytest.approx(6 * 6.0 / 3)
+
+
+def test_the_last_evaluation_takes_as_many_times_as_it_has_more_views() -> None:
+    trial = trial_at(0, {1.0: 0.5, 3.0: 0.6}, seconds=3.0)
+    last = replace(trial.results[-1], eval_seconds=0.5)
+    config = replace(
+        trial.config, scoring=Scoring(tta="flip_shift"), training=replace(trial.config.training, epochs=9.0)
+    )
+    scored = replace(trial, config=config, results=(*trial.results[:-1], last))
+
+    assert scored.seconds_until(8.0) == pytest.approx(5 * 2.0 + 5 * 0.5)
+    assert scored.seconds_until(9.0) == pytest.approx(6 * 2.0 + 5 * 0.5 + 6 * 0.5)
+    assert scored.answer_seconds == pytest.approx(6 * 0.5 / last.val_images)
+    told = replace(scored, results=(*trial.results, replace(last, epoch=9.0)))
+    assert told.answer_seconds == pytest.approx(0.5 / last.val_images)
 
 
 def test_what_was_fitted_once_needs_no_more_time_than_its_scoring_to_any_later_epoch() -> None:

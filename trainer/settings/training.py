@@ -53,6 +53,11 @@ class Scoring:
 
     tta: Literal["none", "flip", "flip_shift"] = "none"  # mean logits over 1, 2 or 6 views; costs so many times as much
 
+    @property
+    def num_views(self) -> int:
+        """Return in how many views an image is shown."""
+        return {"none": 1, "flip": 2, "flip_shift": 6}[self.tta]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
