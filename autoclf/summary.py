@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from autoclf.lines import clock
 from autoclf.tables import console, drawn, short_columns
-from search.finish import TestReading
+from search.finish import Doubt, TestReading, doubt
 from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
@@ -43,7 +43,7 @@ def print_summary(outcome: Outcome, request: Request) -> None:
 
 def print_json_summary(outcome: Outcome, request: Request) -> None:
     """Print how a search ended, as the last JSON line."""
-    winner = outcome.ended.winner
+    winner, doubted = outcome.ended.winner, _doubt(outcome, request)
     record = {
         "event": "outcome",
         "study": outcome.study,
@@ -58,8 +58,8 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
         "refit": asdict(outcome.ended.refit) if outcome.ended.refit else None,
         "test": asdict(outcome.ended.test) if outcome.ended.test else None,
         "ensemble": asdict(outcome.ended.ensemble) if outcome.ended.ensemble else None,
-        "judged": num_judged(outcome),
-        "optimism": optimism(outcome),
+        "judged": doubted.judged if doubted else 0,
+        "optimism": doubted.optimism if doubted else None,
         "seconds": outcome.seconds,
         "training_seconds": outcome.training_seconds,
         "workers": outcome.workers,
@@ -70,16 +70,12 @@ def print_json_summary(outcome: Outcome, request: Request) -> None:
     sys.stdout.write(json.dumps(record) + "\n")
 
 
-def num_judged(outcome: Outcome) -> int:
-    """Return how many configurations validation images were asked about: the best of many flatters itself."""
-    return sum(1 for trial in outcome.trials if trial.results)
-
-
-def optimism(outcome: Outcome) -> float | None:
-    """Return by how much the winner's validation accuracy is above that on the test split; None without the two."""
-    if outcome.ended.test is None or outcome.ended.winner is None:
+def _doubt(outcome: Outcome, request: Request) -> Doubt | None:
+    """Return what there is to doubt of the winner, if there is one."""
+    ended = outcome.ended
+    if ended.winner is None:
         return None
-    return outcome.ended.winner.results[-1].val_accuracy - outcome.ended.test.accuracy
+    return doubt(outcome.trials, ended.winner, request.space.objective.metric, ended.standing, ended.test)
 
 
 def changed_settings(config: JobConfig) -> Mapping[str, object]:
@@ -130,21 +126,27 @@ def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
         aim = request.space.objective.metric.removeprefix("val/")
         if aim not in ("accuracy", "loss") and aim in test.estimates:
             yield f"Test {AIMS[aim]}: {100 * test.estimates[aim][0]:.2f} %{_bounds(test, aim)}."
-        yield _optimism_line(outcome)
+        yield _optimism_line(outcome, request)
         if test.readings > 1:
             yield f"The test split has now been read for {test.readings} winners: this figure leans to the bright side."
     elif outcome.ended.winner is not None and not request.reads_test:
         yield "The test split was not read; --test reads it at the end."
 
 
-def _optimism_line(outcome: Outcome) -> str:
+def _optimism_line(outcome: Outcome, request: Request) -> str:
     """Return how far validation and test are apart, and how many were chosen from."""
-    assert outcome.ended.winner is not None, "it was tested"
-    said, points = outcome.ended.winner.results[-1].val_accuracy, 100 * (optimism(outcome) or 0.0)
+    found = _doubt(outcome, request)
+    assert found is not None, "it was tested"
+    assert found.optimism is not None, "it was tested"
+    points = 100 * found.optimism
     way = "more" if points > 0 else "less"
     apart = "as much as" if abs(points) < 0.005 else f"{abs(points):.2f} points {way} than"
-    judged = num_judged(outcome)
-    return f"Validation said {100 * said:.2f} %, {apart} the test split; it has judged {judged} configurations."
+    refit = outcome.ended.refit
+    model = " of the model that has learnt from more images" if refit is not None and refit.is_sound else ""
+    return (
+        f"Validation said {100 * found.said:.2f} %, {apart} the test split{model}; it has judged {found.judged} "
+        "configurations."
+    )
 
 
 def _bounds(test: TestReading, name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search.finish import TestReading
+from search.finish import TestReading, doubt
 from search.leaderboard import finalists_table, leaderboard, to_markdown
 from search.plan import Plan
 from search.race import Standing
@@ -69,6 +69,7 @@ def study_card(request: Request, plan: Plan, data: DataCard, trials: Sequence[Tr
     if winner is not None:
         metrics[f"best/{objective}"] = winner.results[-1].metrics()[objective]
         tags["autoclf.winner"] = str(winner.number)
+        metrics |= doubt(trials, winner, objective, stage.standing, stage.test).metrics()
     texts = {
         "space.yaml": request.space_text,
         "versions.json": json.dumps(versions(), indent=1),

@@ -7,10 +7,12 @@ and a new winner after a resumed search is counted as another reading.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 
 from search.alone import run_through
 from search.errors import StudyError
 from search.executors import Executor
+from search.race import Standing
 from search.refit import refit_directory
 from search.store import Store
 from search.study import Study
@@ -43,6 +45,31 @@ class TestReading:
         for name, (value, low, high) in self.estimates.items():
             found |= {f"test/{name}": value, f"test/{name}_low": low, f"test/{name}_high": high}
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """How far what validation said of a winner is to be trusted: the best of many flatters itself."""
+
+    judged: int  # configurations that validation images were asked about
+    said: float  # accuracy of the winner on them: the mean over its seeds, where it was in a race by accuracy
+    optimism: float | None  # by how much that is above what the test split said; None without a reading
+
+    def metrics(self) -> dict[str, float]:
+        """Return the values under the names that the tracking store shows."""
+        found = {"validation/judged": float(self.judged), "validation/accuracy": self.said}
+        return found if self.optimism is None else found | {"validation/optimism": self.optimism}
+
+
+def doubt(
+    trials: Sequence[Trial], winner: Trial, objective: str, standing: Standing | None, test: TestReading | None
+) -> Doubt:
+    """Return what there is to doubt of a winner."""
+    said = winner.results[-1].val_accuracy
+    if standing is not None and objective == "val/accuracy" and winner.number in standing.scores:
+        said = fmean(standing.scores[winner.number])
+    optimism = None if test is None else said - test.accuracy
+    return Doubt(judged=sum(1 for trial in trials if trial.results), said=said, optimism=optimism)
 
 
 def known_reading(study: Study, trial: int, *, is_refit: bool = False) -> TestReading | None:

@@ -56,6 +56,11 @@ def test_a_card_tells_the_winner(asked: Request) -> None:
 
     assert card.metrics["best/val/accuracy"] == 0.7
     assert card.tags["autoclf.winner"] == "1"
+    assert card.metrics["validation/judged"] == 3
+
+
+def test_a_card_tells_how_far_validation_and_test_are_apart(asked: Request) -> None:
+    assert _card(asked, TRIALS, READING).metrics["validation/optimism"] == pytest.approx(0.02)
 
 
 def test_without_a_result_there_is_no_winner(asked: Request) -> None:

@@ -9,7 +9,8 @@ from search.errors import StudyError
 from search.executors import Gone
 from search.executors.scripted import ScriptedExecutor
 from search.finish import TestReading as Reading
-from search.finish import known_reading, read_test_split
+from search.finish import doubt, known_reading, read_test_split
+from search.race import Standing
 from search.study import Study
 from search.trials import State
 from trainer import orders, results
@@ -108,3 +109,34 @@ def test_a_winner_of_long_ago_is_not_scored_again(study: Study, ground: Ground) 
 
     assert len(desk.orders) == 2
     assert reading.trial == 4
+
+
+# What there is to doubt
+
+TRIALS = [WINNER, OTHER, trial_at(6, {})]
+RACED = Standing(scores={4: (0.9, 0.86), 5: (0.95, 0.8)}, left={})
+
+
+def _reading(accuracy: float) -> Reading:
+    return Reading(trial=4, accuracy=accuracy, loss=0.3, top5_accuracy=1.0, num_images=360, readings=1)
+
+
+def test_optimism_is_what_validation_said_above_the_test_split() -> None:
+    found = doubt(TRIALS, WINNER, "val/accuracy", None, _reading(0.85))
+
+    assert found.judged == 2, "the third was never read"
+    assert found.said == 0.9
+    assert found.optimism == pytest.approx(0.05)
+    assert set(found.metrics()) == {"validation/judged", "validation/accuracy", "validation/optimism"}
+
+
+def test_after_a_race_the_mean_over_seeds_is_what_validation_said() -> None:
+    assert doubt(TRIALS, WINNER, "val/accuracy", RACED, _reading(0.85)).said == pytest.approx(0.88)
+    assert doubt(TRIALS, WINNER, "val/loss", RACED, _reading(0.85)).said == 0.9, "that race was by another measure"
+
+
+def test_without_a_reading_there_is_no_optimism_to_tell() -> None:
+    found = doubt(TRIALS, WINNER, "val/accuracy", RACED, None)
+
+    assert found.optimism is None
+    assert "validation/optimism" not in found.metrics()
