@@ -5,10 +5,11 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -16,8 +17,10 @@ from search.errors import StorageBusyError, StudyError
 from search.study import Study
 
 BEAT_SECONDS = 10.0
-GRACE_SECONDS = 90.0  # without a beat, after which a driver counts as dead
+GRACE_SECONDS = 90.0  # without a beat, after which a driver seems dead
+WATCHED_SECONDS = 2.5 * BEAT_SECONDS  # that one which seems dead is watched for a beat: clocks of two machines differ
 ATTRIBUTE = "autoclf.driver"
+LOOKS = 25  # while a driver is watched
 
 
 class Lease:
@@ -30,8 +33,9 @@ class Lease:
         StudyError: On entering, if another driver has the study.
     """
 
-    def __init__(self, study: Study, directory: Path) -> None:
+    def __init__(self, study: Study, directory: Path, *, watched_seconds: float = WATCHED_SECONDS) -> None:
         self._study = study
+        self._watched = watched_seconds
         self._owner = uuid.uuid4().hex
         self._lock = FileLock(directory / "driver.lock")
         self.is_lost = False  # to another driver, who took this one for dead
@@ -47,7 +51,7 @@ class Lease:
                 f"Wait for it, or search under another name with --study."
             ) from None
         other = self._study.attributes.get(ATTRIBUTE)
-        if other and other["host"] != socket.gethostname() and time.time() - other["beat"] < GRACE_SECONDS:
+        if other and other["host"] != socket.gethostname() and self._is_alive(other):
             self._lock.release()
             raise StudyError(
                 f"Study {self._study.name!r} is being searched on {other['host']} (process {other['pid']}). "
@@ -66,6 +70,20 @@ class Lease:
             with suppress(StorageBusyError):  # it runs out by itself
                 self._study.remember(ATTRIBUTE, None)
         self._lock.release()
+
+    def _is_alive(self, other: Mapping[str, Any]) -> bool:
+        """Say whether a driver on another machine is alive: by its beat, or if that is old, by whether it goes on.
+
+        The clock of that machine may go wrong by any time, and so may this one's.
+        """
+        if 0 <= time.time() - other["beat"] < GRACE_SECONDS:
+            return True
+        until = time.monotonic() + self._watched
+        while time.monotonic() < until:
+            time.sleep(self._watched / LOOKS)
+            if self._study.attributes.get(ATTRIBUTE) != other:
+                return True
+        return False
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):

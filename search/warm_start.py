@@ -6,6 +6,7 @@ best configurations of the most similar data sets. Ours are told apart by number
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from search.trials import State, Trial, merit
 from spaces import Baseline, SearchSpace, Value
 from trainer.config import JobConfig, flat
 from trainer.data import DataSet
+from trainer.errors import ConfigError
 
 AUTO = "auto"
 PROFILE, ATTRIBUTE = "autoclf.data_profile", "autoclf.warm_baselines"
@@ -62,7 +64,10 @@ def past_studies(store: Store, study: Study, names: Sequence[str]) -> list[Past]
     if list(names) != [AUTO]:
         return [_past(store, study, name, must_be_there=True) for name in names]
     others = (name for name in study_names(study.storage) if name != study.name)
-    found = (_past(store, study, name, must_be_there=False) for name in others)
+    found = []
+    for name in others:
+        with suppress(ConfigError):  # a setting of it is none of this version: nothing can be learnt from it
+            found.append(_past(store, study, name, must_be_there=False))
     return [past for past in found if past.best]
 
 

@@ -46,7 +46,8 @@ class WithPriors:
         has_priors = any(param.prior is not None for param in self.space.params)
         if not has_priors or next_baseline(self.space, trials) is not None:
             return self.sampler.draw(trials)
-        rng = np.random.default_rng(derive(self.seed, "prior", len(trials)))
+        num_read = sum(len(trial.reached) for trial in trials)  # a draw that is not begun is not drawn for ever
+        rng = np.random.default_rng(derive(self.seed, "prior", len(trials), num_read))
         if rng.random() >= self.share(trials):
             return self.sampler.draw(trials)
         places = np.array([draw_place(param, rng) for param in self.space.params])

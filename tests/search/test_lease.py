@@ -18,6 +18,7 @@ from search.lease import ATTRIBUTE, GRACE_SECONDS, Lease
 from search.store import Store
 from search.study import Study
 
+HOUR = 3600.0
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -38,7 +39,7 @@ def study(ground: Ground) -> Study:
 
 
 def _lease(study: Study, store: Store) -> Lease:
-    return Lease(study, store.root)
+    return Lease(study, store.root, watched_seconds=0.3)
 
 
 def _beat(host: str, *, seconds_ago: float) -> dict[str, object]:
@@ -139,14 +140,27 @@ def test_after_that_refusal_the_lock_of_this_machine_is_free(study: Study, store
 
 @pytest.mark.parametrize(
     ("host", "seconds_ago"),
-    [("elsewhere", GRACE_SECONDS + 1), (socket.gethostname(), 0.0)],
-    ids=["silent elsewhere", "dead here"],
+    [("elsewhere", GRACE_SECONDS + 1), ("elsewhere", -HOUR), (socket.gethostname(), 0.0)],
+    ids=["silent elsewhere", "silent where it is an hour later", "dead here"],
 )
 def test_a_driver_that_is_dead_is_followed(study: Study, store: Store, host: str, seconds_ago: float) -> None:
     study.remember(ATTRIBUTE, _beat(host, seconds_ago=seconds_ago))
 
     with _lease(study, store):
         assert study.attributes[ATTRIBUTE]["id"] != "other"
+
+
+@pytest.mark.parametrize("seconds_ago", [HOUR, -HOUR], ids=["an hour earlier", "an hour later"])
+def test_f8_a_driver_whose_clock_is_wrong_is_known_to_live_by_its_beats(
+    study: Study, store: Store, seconds_ago: float
+) -> None:
+    study.remember(ATTRIBUTE, _beat("elsewhere", seconds_ago=seconds_ago))
+    later = threading.Timer(0.1, study.remember, (ATTRIBUTE, _beat("elsewhere", seconds_ago=seconds_ago - 10)))
+    later.start()
+
+    with pytest.raises(StudyError, match="is being searched on elsewhere"):
+        _lease(study, store).__enter__()
+    later.join()
 
 
 def test_the_heart_goes_on_beating(study: Study, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,19 @@ def test_auto_takes_similar_studies_and_not_itself(stocked: Store, small_space: 
     assert begin_warm(study, stocked, small_space, DATA, [AUTO])[1] == ("letters",)
 
 
+def test_a_study_with_settings_that_this_version_does_not_know_is_passed_over(
+    stocked: Store, small_space: SearchSpace
+) -> None:
+    finished(open_study(stocked, "letters"), stocked, {0.9: SGD})
+    old = open_study(stocked, "old")
+    finished(old, stocked, {0.9: SGD})
+    path = stocked.log("old", 1)
+    path.parent.mkdir()
+    eventlog.append(path, trials.created(number=1, uid="1", params={}, config={"optimizer.gone": 1.0}, at=0.0))
+
+    assert {item.name for item in past_studies(stocked, open_study(stocked, "now"), [AUTO])} == {"letters"}
+
+
 def test_what_was_decided_stays_when_the_study_goes_on(stocked: Store, small_space: SearchSpace) -> None:
     finished(open_study(stocked, "before"), stocked, {0.9: SGD})
     study = open_study(stocked, "now")
