@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CURVES ?= ../shared/curves
 
 .PHONY: install demo test test-slow test-all check bench bench-search clean
 
@@ -32,8 +33,8 @@ bench: $(STAMP)  ## the tables of docs/speed.md; with PHOTOGRAPHS=FOLDER WEIGHTS
 	$(BIN)/python -m benchmarks.networks --data-dir $(or $(AUTOCLF_DATA_DIR),data) \
 		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS) --weights $(WEIGHTS))
 
-bench-search: $(STAMP)  ## search strategies on the recorded learning curves of CURVES=FOLDER; more with VARIANTS=1
-	$(BIN)/python -m benchmarks.recorded --curves $(CURVES) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(VARIANTS),--variants)
+bench-search: $(STAMP)  ## search strategies on the recorded learning curves of CURVES=FOLDER; fewer with SEEDS=N or OURS=1, more with VARIANTS=1
+	$(BIN)/python -m benchmarks.recorded --curves $(CURVES) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(VARIANTS),--variants) $(if $(OURS),--ours)
 
 clean:  ## remove the environment; stores and data stay
 	rm -rf $(VENV)

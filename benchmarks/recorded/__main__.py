@@ -78,10 +78,12 @@ def main() -> None:
         )
     curves = curves_of(runs, tasks)
     found = table(runs, curves, tasks)
+    means = summary(found)
     found.to_csv(asked.out / "regret.csv", index=False)
+    means.to_csv(asked.out / "regret_means.csv")
     draw(curves, tasks, [name for name, _ in runs if name not in ours.VARIANTS], asked.out / "regret.png")
-    print(summary(found).round(3).to_string())
-    print(verdict(curves, tasks, ours.DEFAULT, [*ours.STRATEGIES, *ours.VARIANTS]))
+    print(means.round(3).to_string())
+    print("\n".join(verdict(found, curves, tasks, ours.DEFAULT, [*ours.STRATEGIES, *ours.VARIANTS])))
     print(f"Each task by itself: {asked.out / 'regret.csv'}; the picture: {asked.out / 'regret.png'}")
 
 

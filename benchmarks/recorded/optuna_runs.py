@@ -1,7 +1,7 @@
 """Optuna's own samplers and pruners on a recorded task, as a plain Optuna script uses them: one trial at a time.
 
-Optuna draws from the ranges, the nearest row of the table is trained, and the study is told that row's own
-hyperparameters: what was drawn is given up as failed, and the row is queued and asked for at once.
+Optuna draws from the ranges, the nearest row of the table is trained, and the trial holds that row's own
+hyperparameters from then on.
 """
 
 import warnings
@@ -65,27 +65,28 @@ def _tpe(seed: int) -> TPESampler:
 def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        study = optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize", study_name="recorded")
+        storage = optuna.storages.InMemoryStorage()
+        study = optuna.create_study(
+            storage=storage, sampler=sampler, pruner=pruner, direction="maximize", study_name="recorded"
+        )
+        params = [Param(name=n, path=n, domain=d) for n, d in zip(task.names, task.domains, strict=True)]
+        ranges = {param.name: distribution(param) for param in params}
         trace, taken, now = Trace(), [], 0.0
         while now < task.budget and len(taken) < len(task.values):
-            row = _draw(study, task, taken)
-            taken.append(row)
-            now = _train(study, task, row, trace, now)
+            trial = study.ask(ranges)
+            taken.append(nearest(task, trial.params, taken))
+            number = storage.get_trial_id_from_study_id_trial_number(
+                storage.get_study_id_from_name("recorded"), trial.number
+            )
+            for name, value in params_of(task, taken[-1]).items():
+                storage.set_trial_param(number, name, ranges[name].to_internal_repr(value), ranges[name])
+            now = _train(study, trial, task, taken[-1], trace, now)
     return trace
 
 
-def _draw(study: optuna.Study, task: Task, taken: list[int]) -> int:
-    params = (Param(name=n, path=n, domain=d) for n, d in zip(task.names, task.domains, strict=True))
-    drawn = study.ask({param.name: distribution(param) for param in params})
-    study.tell(drawn, state=TrialState.FAIL)
-    return nearest(task, drawn.params, taken)
-
-
-def _train(study: optuna.Study, task: Task, row: int, trace: Trace, now: float) -> float:
+def _train(study: optuna.Study, trial: optuna.Trial, task: Task, row: int, trace: Trace, now: float) -> float:
     """Train a row until it ends or is pruned; return the time then."""
-    study.enqueue_trial(params_of(task, row))
-    params = (Param(name=n, path=n, domain=d) for n, d in zip(task.names, task.domains, strict=True))
-    trial = study.ask({param.name: distribution(param) for param in params})
+    score = -np.inf
     for epoch in range(1, task.num_epochs + 1):
         now += float(task.seconds[row, epoch - 1])
         score = float(task.scores[row, epoch - 1])

@@ -1,5 +1,6 @@
 """Other tools on the recorded tasks, each in an environment of its own: their packages and ours do not go together."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ TOOLS = (
     Tool(
         "syne-tune",
         ("syne-tune==0.16.0", "huggingface_hub"),  # which its conformal search imports and does not name
-        {"Syne Tune ASHA": EVERY, "Syne Tune BOHB": EVERY, "Syne Tune ASHA + CQR": 3},
+        {"Syne Tune ASHA": EVERY, "Syne Tune BOHB": EVERY, "Syne Tune ASHA + CQR": EVERY},
     ),
     Tool(
         "neps",
@@ -53,7 +54,7 @@ TOOLS = (
 def traces_of_others(
     tasks: Sequence[Task], *, seeds: int, out: Path, processes: int, only: Sequence[str]
 ) -> dict[tuple[str, str], list[Trace]]:
-    """Run every strategy of every tool on every task with every seed.
+    """Run every strategy of every tool on every task with every seed; what fails is told and left out.
 
     Searches that are done lie below `out` and are not run again: they take hours, and versions are fixed.
 
@@ -66,9 +67,6 @@ def traces_of_others(
 
     Returns:
         By strategy and task, a trace a seed.
-
-    Raises:
-        SystemExit: If a tool can't be installed, or a search fails.
     """
     tables = out / "tables.npz"
     np.savez(tables, **{f"{task.name}/{part}": np.asarray(getattr(task, part)) for task in tasks for part in PARTS})
@@ -86,13 +84,13 @@ def traces_of_others(
         files = pool.map(lambda job: _search(job[0], pythons[job[0].name], tables, place, *job[1:]), jobs)
         found: dict[tuple[str, str], list[Trace]] = {}
         for (_, strategy, _), file in zip(jobs, files, strict=True):
-            for task, trace in read(file).items():
+            for task, trace in read(file).items() if file else ():
                 found.setdefault((strategy, task), []).append(trace)
     return found
 
 
-def _environment(tool: Tool, out: Path) -> Path:
-    """Make the tool's environment, if it is not there; return its Python."""
+def _environment(tool: Tool, out: Path) -> Path | None:
+    """Make the tool's environment, if it is not there; return its Python, or nothing if it can't be installed."""
     folder = out / "environments" / tool.name
     python, done = folder / "bin" / "python", folder / "installed"
     if not done.exists():
@@ -100,21 +98,33 @@ def _environment(tool: Tool, out: Path) -> Path:
         venv.create(folder, with_pip=True, clear=True)
         command = [python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS, *tool.requirements]
         if subprocess.run(command, check=False).returncode:
-            raise SystemExit(f"{tool.name} can't be installed; leave it out with --ours.")
+            sys.stderr.write(f"{tool.name} can't be installed; it is left out.\n")
+            return None
         done.touch()
     return python
 
 
-def _search(tool: Tool, python: Path, tables: Path, place: Path, strategy: str, seed: int) -> Path:
-    folder = place / strategy.replace(" ", "-")
+def _search(tool: Tool, python: Path | None, tables: Path, place: Path, strategy: str, seed: int) -> Path | None:
+    """Return where the readings of a search are, on all tasks; nothing if it failed, or there is no such tool."""
+    folder = place / f"{strategy.replace(' ', '-')}-{_version(tool)}"
     file = folder / f"{seed}.json"
     if not file.exists():
+        if python is None:
+            return None
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".unfinished")
         command = [python, tool.script, tables, strategy, str(seed), unfinished]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ONE_THREAD)
         if done.returncode:
-            sys.stderr.write(done.stderr)
-            raise SystemExit(f"{strategy} failed with seed {seed}.")
+            sys.stderr.write(f"{done.stderr}{strategy} failed with seed {seed}; that search is left out.\n")
+            return None
         unfinished.rename(file)
     return file
+
+
+def _version(tool: Tool) -> str:
+    """Return a name for what is run of a tool: its release, and our script for it."""
+    digest = hashlib.sha256(" ".join(tool.requirements).encode())
+    for path in (tool.script, SCRIPTS / "tables.py"):
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()[:12]

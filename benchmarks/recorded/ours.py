@@ -28,8 +28,7 @@ def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
 
 def fine_rungs_of(num_epochs: int) -> tuple[float, ...]:
     """Return rungs by halves, and one at three quarters: the last stretch is for what still leads then."""
-    *before, last = rungs_of(num_epochs, FINE_ETA)
-    return (*before, float(round(0.75 * num_epochs)), last)
+    return tuple(sorted({*rungs_of(num_epochs, FINE_ETA), float(round(0.75 * num_epochs) or 1)}))
 
 
 def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = Promotion) -> Search:
@@ -43,15 +42,23 @@ def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = 
     return search
 
 
-def freeze_thaw(task: Task, seed: int) -> Trace:
-    """Freeze and thaw, with Gaussian processes that choose among the rows of the table."""
-    space = space_of(task, fine_rungs_of(task.num_epochs))
-    surrogate = Surrogate(Encoding(space))
-    rows = Rows(task, space)
-    sampler = Gp(surrogate=surrogate, seed=seed, propose=rows.propose)
-    return replay(
-        task, space, FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler), sampler, rows
-    )
+def _freeze_thaw(rungs: Callable[[int], tuple[float, ...]], *, is_among_rows: bool = False) -> Search:
+    """Return freeze and thaw with Gaussian processes.
+
+    Args:
+        rungs: From the number of epochs.
+        is_among_rows: Whether they choose among the rows of the table; else they draw from its ranges, as all others
+            do, and the nearest row is taken.
+    """
+
+    def search(task: Task, seed: int) -> Trace:
+        space = space_of(task, rungs(task.num_epochs))
+        surrogate, rows = Surrogate(Encoding(space)), Rows(task, space)
+        sampler = Gp(surrogate=surrogate, seed=seed, propose=rows.propose if is_among_rows else None)
+        scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
+        return replay(task, space, scheduler, sampler, rows)
+
+    return search
 
 
 def _freeze_thaw_with(make: MakeSampler) -> Search:
@@ -80,10 +87,12 @@ def _random(space: SearchSpace, seed: int) -> Sampler:
 
 DEFAULT = "freeze-thaw + GP"
 STRATEGIES: Mapping[str, Search] = {
-    DEFAULT: freeze_thaw,
+    DEFAULT: _freeze_thaw(fine_rungs_of),
     "promotion + TPE": _by_ranks(_tpe()),
 }
-VARIANTS: Mapping[str, Search] = {  # other pairs, and what else a sampler might see
+VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sampler might see
+    "freeze-thaw + GP among rows": _freeze_thaw(fine_rungs_of, is_among_rows=True),
+    "freeze-thaw + GP on few rungs": _freeze_thaw(rungs_of),
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),
     "freeze-thaw + random": _freeze_thaw_with(_random),
     "promotion + random": _by_ranks(_random),

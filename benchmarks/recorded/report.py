@@ -1,4 +1,4 @@
-"""Many searches in one table, one picture and one sentence. Letters: S searches with different seeds."""
+"""Many searches in one table, one picture and a few sentences. Letters: S searches with different seeds."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -53,23 +53,50 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
     return found.groupby("strategy", sort=False).agg(columns)
 
 
-def verdict(curves: Curves, tasks: Sequence[Task], default: str, ours: Collection[str]) -> str:
-    """Say how a strategy of ours stands against all that are not ours."""
+def verdict(
+    found: pd.DataFrame, curves: Curves, tasks: Sequence[Task], default: str, ours: Collection[str]
+) -> Sequence[str]:
+    """Say in a few lines how a strategy of ours stands against all that are not ours, and what it was to reach."""
     others = [name for name in _strategies(curves) if name not in ours]
     if not others or (default, tasks[0].name) not in curves:
-        return ""
+        return []
+    means = summary(found).loc[default]
+    lines = [f"{default} against {len(others)} others on {len(tasks)} tasks:"]
+    for name, goal in ((RANDOM, 1 / 5), (OPTUNA, 1 / 2)):
+        end = RANDOM if name == RANDOM else best_of_optuna(curves, tasks)
+        share = means[f"share to {name}'s end"]
+        if np.isfinite(share):
+            lines.append(f"- the end of {end} is reached in {share:.0%} of its budget{_met(share <= goal, goal)}")
+        else:
+            lines.append(f"- the end of {end or name} is not reached on half of the tasks, or was not measured")
     best = np.min([_over_tasks(curves, name, tasks) for name in others], axis=0)
-    behind = SHARES[_over_tasks(curves, default, tasks) > best]
-    worst_on = [
-        task.name
-        for task in tasks
-        if all(_end(curves[default, task.name]) > _end(curves[name, task.name]) for name in others)
-    ]
-    return (
-        f"{default} against the best of {len(others)} others at each hundredth of the budget, in the mean over tasks: "
-        f"behind at {', '.join(f'{share:.0%}' for share in behind) or 'none'}. "
-        f"Worst of all at the end on: {', '.join(worst_on) or 'no task'}."
-    )
+    gaps = _over_tasks(curves, default, tasks) - best
+    behind = f"behind at {_spans(SHARES[gaps > 0])} of the budget, by {gaps.max():.3f} at most"
+    lines.append(f"- in the mean over tasks {behind if (gaps > 0).any() else 'never behind the best of them'}")
+    for task in tasks:
+        worst = np.max([curves[name, task.name].mean(axis=0) for name in others], axis=0)
+        is_worst = curves[default, task.name].mean(axis=0) > worst
+        if is_worst.any():
+            lines.append(f"- worst of all on {task.name} at {_spans(SHARES[is_worst])} of the budget")
+    waste = means["outside top five"]
+    lines.append(f"- {waste:.0%} of the full trainings are outside the search's own five best{_met(waste <= 0.1, 0.1)}")
+    return lines
+
+
+def _met(is_met: bool, goal: float) -> str:
+    return f" (at most {goal:.0%} was the aim: {'met' if is_met else 'missed'})"
+
+
+def _spans(shares: Floats) -> str:
+    """Return shares, in hundredths, as spans."""
+    hundredths = np.round(100 * shares).astype(int).tolist()
+    spans: list[list[int]] = []
+    for number in hundredths:
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{span[0]} %" if len(span) == 1 else f"{span[0]} to {span[-1]} %" for span in spans)
 
 
 def best_of_optuna(curves: Curves, tasks: Sequence[Task]) -> str:

@@ -2,11 +2,16 @@
 
 Two formats are read, both of them npz files: that of LCBench surrogates (`x`, `x_names`, `tasks`, `y`, `y_names`) and
 that of TaskSet (`hp_names`, and for each task `hp_NAME` and `valid_NAME`).
+
+Tables that nobody has looked at may hold anything: a curve ends where a score is not finite, a hyperparameter that is
+the same everywhere or no number says nothing and is left out, and time never runs backwards. Seconds are those of a
+table in which a full training takes `FULL_SECONDS` in the mean, so that no constant of anybody's counts more in one
+table than in another.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,9 @@ from numpy.typing import NDArray
 from spaces import Domain, Float, Integer
 
 FULL_TRAININGS = 20  # of mean length, that a search may spend
+FULL_SECONDS = 1000.0  # of a full training, in the mean
+LEAST_SHARE = 1e-3  # of the mean epoch, that any epoch takes
+LEAST_WIDTH = 1e-12  # from the median of full trainings to the best score
 LOG_RATIO = 10.0  # largest to smallest value of a column that may be drawn evenly in its logarithm
 
 
@@ -57,9 +65,14 @@ class Task:
         return np.where(np.isfinite(last), last, -np.inf)
 
     def regret(self, score: float) -> float:
-        """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below."""
-        best, middle = float(np.nanmax(self.scores)), float(np.median(self.finals))
-        return float(np.clip((best - score) / (best - middle), 0.0, 1.0))
+        """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below.
+
+        Trainings that diverged count in neither.
+        """
+        best = float(np.nanmax(self.scores))
+        ends = self.finals[np.isfinite(self.finals)]
+        middle = float(np.median(ends)) if len(ends) else float(np.nanmin(self.scores))
+        return float(np.clip((best - score) / max(best - middle, LEAST_WIDTH), 0.0, 1.0))
 
 
 def load_tasks(folder: Path) -> list[Task]:
@@ -71,7 +84,12 @@ def load_tasks(folder: Path) -> list[Task]:
     files = sorted(folder.glob("*.npz"))
     if not files:
         raise SystemExit(f"No *.npz in {folder}: name a folder of recorded curves with --curves.")
-    return [task for path in files for task in _tasks_in(path)]
+    found: dict[str, Task] = {}
+    for path in files:
+        for task in _tasks_in(path):
+            name = task.name if task.name not in found else f"{task.name}-{path.stem}"
+            found[name] = replace(task, name=name)
+    return list(found.values())
 
 
 def fingerprint(tasks: Sequence[Task]) -> str:
@@ -99,18 +117,16 @@ def _lcbench(data: dict[str, NDArray[np.generic]]) -> Iterator[Task]:
     outputs = [str(name) for name in data["y_names"]]
     for number, name in enumerate(data["tasks"]):
         curves = data["y"][number].astype(np.float64)
-        clock = np.maximum.accumulate(curves[:, :, outputs.index("time")], axis=1)
+        clock = np.fmax.accumulate(np.nan_to_num(curves[:, :, outputs.index("time")]), axis=1)
         seconds = np.diff(clock, axis=1, prepend=0.0)
         scores = curves[:, :, outputs.index("val_accuracy")] / 100
-        yield _task(f"lcbench-{name}", data["x_names"], data["x"], scores, np.maximum(seconds, 1e-3))
+        yield _task(f"lcbench-{name}", data["x_names"], data["x"], scores, seconds)
 
 
 def _taskset(data: dict[str, NDArray[np.generic]]) -> Iterator[Task]:
     """Losses; a point of each curve is taken for an epoch and a second."""
     for name in (key.removeprefix("valid_") for key in data if key.startswith("valid_")):
-        losses = data[f"valid_{name}"].astype(np.float64)
-        has_diverged = np.logical_or.accumulate(~np.isfinite(losses), axis=1)
-        scores = np.where(has_diverged, np.nan, -losses)
+        scores = -data[f"valid_{name}"].astype(np.float64)
         yield _task(f"taskset-{name}", data["hp_names"], data[f"hp_{name}"], scores, np.ones_like(scores))
 
 
@@ -122,6 +138,10 @@ def _task(
     seconds: NDArray[np.float64],
 ) -> Task:
     table = values.astype(np.float64)
+    says_something = np.isfinite(table).all(axis=0) & (table.min(axis=0) < table.max(axis=0))
+    table, names = table[:, says_something], names[says_something]
+    has_diverged = np.logical_or.accumulate(~np.isfinite(scores), axis=1)
+    seconds = np.maximum(seconds, LEAST_SHARE * max(seconds.mean(), LEAST_WIDTH))
     domains = tuple(_domain(column) for column in table.T)
     units = np.stack([in_units(column, domain) for column, domain in zip(table.T, domains, strict=True)], axis=1)
     return Task(
@@ -130,8 +150,8 @@ def _task(
         domains=domains,
         values=table,
         units=units,
-        scores=scores,
-        seconds=seconds,
+        scores=np.where(has_diverged, np.nan, scores),
+        seconds=seconds * FULL_SECONDS / seconds.sum(axis=1).mean(),
     )
 
 

@@ -87,11 +87,32 @@ def test_searches_of_other_curves_are_run(task: Task, tmp_path: Path) -> None:
 def test_a_search_that_fails_is_told_and_not_kept(
     task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match="breaks failed with seed"):
-        run(task, tmp_path, "breaks")
+    found = run(task, tmp_path, "breaks", "quick")
 
-    assert "it broke" in capsys.readouterr().err
-    assert not list(tmp_path.rglob("*.json"))
+    told = capsys.readouterr().err
+    assert "it broke" in told
+    assert "breaks failed with seed 3; that search is left out." in told
+    assert list(found) == [("quick", "small")]
+    assert len(list(tmp_path.rglob("*.json"))) == 4
+
+
+def test_a_tool_that_can_not_be_installed_is_left_out(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(others, "_environment", lambda tool, out: None)
+
+    assert run(task, tmp_path, "quick") == {}
+
+
+def test_another_release_of_a_tool_is_another_search(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(task, tmp_path, "quick")
+    monkeypatch.setattr(others, "TOOLS", (Tool("some-tool", ("some-tool==2",), {"quick": EVERY}),))
+
+    run(task, tmp_path, "quick")
+
+    assert len(list(tmp_path.rglob("*.json"))) == 8
 
 
 def test_the_scripts_of_the_tools_are_there_and_know_their_strategies() -> None:

@@ -1,16 +1,17 @@
 """Searches on recorded curves: what a table says, and that replaying it spends what it recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
-from benchmarks.recorded.ours import STRATEGIES, VARIANTS, rungs_of
+from benchmarks.recorded.ours import STRATEGIES, VARIANTS, fine_rungs_of, rungs_of
 from benchmarks.recorded.replay import nearest, params_of
 from benchmarks.recorded.report import RANDOM, curves_of, draw, summary, table, verdict
-from benchmarks.recorded.tasks import Task, load_tasks
+from benchmarks.recorded.tasks import FULL_SECONDS, Task, load_tasks
 from benchmarks.recorded.traces import SHARES, Trace, fully_trained, regrets, wasted
 
 Strategy = Callable[[Task, int], Trace]
@@ -52,7 +53,9 @@ def test_both_formats_are_read(tasks: dict[str, Task]) -> None:
     assert cut.names == losses.names == ("rate", "layers")
     assert cut.scores.shape == losses.scores.shape == (NUM_ROWS, NUM_EPOCHS)
     assert 0 < cut.scores.min() < cut.scores.max() < 1
-    assert np.allclose(cut.seconds, cut.values[:, 1:])
+    assert np.allclose(cut.seconds / cut.seconds.mean(), cut.values[:, 1:] / cut.values[:, 1:].mean())
+    for task in (cut, losses):
+        assert task.seconds.sum(axis=1).mean() == pytest.approx(FULL_SECONDS)
     assert losses.scores[0, 0] == pytest.approx(cut.scores[0, 0] - 2)
     assert cut.units.min() == 0.0
     assert cut.units.max() == 1.0
@@ -73,6 +76,66 @@ def test_regret_is_0_at_the_best_and_1_at_the_median(tasks: dict[str, Task]) -> 
     assert task.regret(float(np.median(task.finals))) == 1.0
     assert task.regret(0.0) == 1.0
     assert 0.0 < task.regret(float(np.quantile(task.finals, 0.9))) < 1.0
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
+    """Tables as they should not be: columns that say nothing, curves that break off, clocks that stand or stop."""
+    folder = tmp_path_factory.mktemp("odd")
+    rng = np.random.default_rng(1)
+    rates, options = rng.uniform(0.1, 1.0, NUM_ROWS), rng.integers(0, 2, NUM_ROWS).astype(float)
+    broken = np.where(np.arange(NUM_ROWS) == 3, np.nan, 1.0)
+    x = np.stack([rates, np.full(NUM_ROWS, 7.0), broken, options], axis=1)
+    accuracies = 50 * rates[:, None] * np.linspace(0.5, 1.0, 4) + 10 * options[:, None]
+    accuracies[10:50, 2] = np.nan  # most diverge, and seem to come back
+    accuracies[5, 1] = np.inf
+    clock = np.tile(np.arange(1.0, 5.0), (NUM_ROWS, 1))
+    clock[7, 1:] = np.nan
+    clock[8] = 0.0
+    y = np.stack([clock, accuracies], axis=2)
+    names = ["rate", "same", "broken", "option"]
+    np.savez(folder / "a.npz", x=x, x_names=names, tasks=["1"], y=y[None], y_names=["time", "val_accuracy"])
+    np.savez(folder / "b.npz", x=x, x_names=names, tasks=["1"], y=y[None, :, :1], y_names=["time", "val_accuracy"])
+    return load_tasks(folder)
+
+
+def test_columns_that_say_nothing_are_left_out_and_names_stay_apart(odd: list[Task]) -> None:
+    assert [task.name for task in odd] == ["lcbench-1", "lcbench-1-b"]
+    for task in odd:
+        assert task.names == ("rate", "option")
+        assert np.isfinite(task.units).all()
+        assert (task.seconds > 0).all()
+        assert np.isfinite(task.budget)
+
+
+def test_a_curve_ends_where_it_broke_off(odd: list[Task]) -> None:
+    long, _ = odd
+
+    assert np.isnan(long.scores[10:50, 2:]).all()
+    assert np.isnan(long.scores[5, 1:]).all()
+    assert np.nanmax(long.scores) <= 1.0
+
+
+def test_a_regret_means_something_where_most_trainings_diverge(odd: list[Task]) -> None:
+    long, _ = odd
+
+    assert long.regret(float(np.nanmax(long.scores))) == 0.0
+    assert long.regret(0.0) == 1.0
+    assert 0.0 < long.regret(float(np.nanquantile(long.finals[np.isfinite(long.finals)], 0.8))) < 1.0
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values(), optuna_halving])
+def test_odd_tables_are_searched(odd: list[Task], strategy: Strategy) -> None:
+    for task in odd:
+        assert 0.0 <= regrets(strategy(task, 0), task)[-1] < 1.0
+
+
+@pytest.mark.parametrize("num_epochs", range(1, 12))
+def test_rungs_rise(num_epochs: int) -> None:
+    for rungs in (rungs_of(num_epochs), fine_rungs_of(num_epochs)):
+        assert list(rungs) == sorted(set(rungs))
+        assert rungs[0] >= 1
+        assert rungs[-1] == num_epochs
 
 
 def test_a_row_is_its_own_nearest(tasks: dict[str, Task]) -> None:
@@ -162,12 +225,15 @@ def test_the_verdict_is_of_the_curves(tasks: dict[str, Task], runs: dict[tuple[s
     better = {(PROMOTION, "lcbench-7"): np.full((2, 100), 0.1), (RANDOM, "lcbench-7"): np.full((2, 100), 0.2)}
     worse = {**better, (PROMOTION, "lcbench-7"): np.linspace(0.1, 0.3, 100)[None]}
 
-    assert "behind at none" in verdict(better, chosen, PROMOTION, [PROMOTION])
-    assert "no task" in verdict(better, chosen, PROMOTION, [PROMOTION])
-    told = verdict(worse, chosen, PROMOTION, [PROMOTION])
-    assert "behind at 51%" in told
-    assert "end on: lcbench-7" in told
-    assert verdict(better, chosen, PROMOTION, [PROMOTION, RANDOM]) == ""
+    def told(curves: Mapping[tuple[str, str], NDArray[np.float64]], *ours: str) -> str:
+        return "\n".join(verdict(table(runs, curves, chosen), curves, chosen, PROMOTION, ours))
+
+    assert "never behind" in told(better, PROMOTION)
+    assert "worst of all" not in told(better, PROMOTION)
+    assert "random search is reached in 1% of its budget (at most 20% was the aim: met)" in told(better, PROMOTION)
+    assert "behind at 51 to 100 % of the budget, by 0.100 at most" in told(worse, PROMOTION)
+    assert "worst of all on lcbench-7 at 51 to 100 % of the budget" in told(worse, PROMOTION)
+    assert told(better, PROMOTION, RANDOM) == ""
 
 
 def test_regrets_are_drawn(tasks: dict[str, Task], runs: dict[tuple[str, str], list[Trace]], tmp_path: Path) -> None:
