@@ -204,6 +204,12 @@ def resume(
         Literal["local", "ray"] | None, typer.Option(help="Where jobs run; else as before.", show_default=False)
     ] = None,
     address: Address = None,
+    cpus_per_trial: Annotated[
+        float | None, typer.Option(min=0.01, help="Cores of a job on Ray; else as before.", show_default=False)
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(min=0.0, help="GPUs of a job on Ray; else as before.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Go on with a search that was interrupted or killed, or give a finished one more trials."""
@@ -216,7 +222,13 @@ def resume(
     if executor == "local":
         request = replace(request, cluster=None)
     elif executor == "ray" or address is not None:
-        request = replace(request, cluster=replace(request.cluster or Cluster(), address=address))
+        known = request.cluster or Cluster()
+        cluster = Cluster(
+            address=address,
+            cpus_per_trial=known.cpus_per_trial if cpus_per_trial is None else cpus_per_trial,
+            gpus_per_trial=known.gpus_per_trial if gpus_per_trial is None else gpus_per_trial,
+        )
+        request = replace(request, cluster=cluster)
     run_request(_limited(request, patience=patience, target=target), as_json=json)
 
 
