@@ -37,15 +37,21 @@ class Server:
 def run(program: str, *words: str) -> None:
     """Run one of its programs, which refuse to be root."""
     user = USER if os.geteuid() == 0 else None
-    subprocess.run([program, *words], check=True, capture_output=True, user=user, cwd="/")
+    subprocess.run([_found(program) or program, *words], check=True, capture_output=True, user=user, cwd="/")
+
+
+def _found(program: str) -> str | None:
+    """Return where a program of the server is: on the PATH, or where Debian has it."""
+    beside = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    return shutil.which(program) or (str(beside[-1]) if beside else None)
 
 
 @contextmanager
 def postgres() -> Iterator[Server]:
     """Run a server for as long as the block lasts, or skip the test."""
     for program in ("initdb", "pg_ctl"):
-        if shutil.which(program) is None:
-            pytest.skip(f"PostgreSQL's `{program}` is not on the PATH")
+        if _found(program) is None:
+            pytest.skip(f"PostgreSQL's `{program}` is not installed")
     pytest.importorskip("psycopg", reason="PostgreSQL's driver `psycopg` is not installed")
     with tempfile.TemporaryDirectory(prefix="autoclf-postgres-") as place:
         folder = Path(place)
