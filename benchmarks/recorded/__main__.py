@@ -24,8 +24,10 @@ from benchmarks.recorded.report import curves_of, draw, summary, table, verdict
 from benchmarks.recorded.tasks import Task, fingerprint, load_tasks
 from benchmarks.recorded.traces import Trace
 
-SOURCES = {**dict.fromkeys([*ours.STRATEGIES, *ours.VARIANTS], OURS), **dict.fromkeys(optuna_runs.STRATEGIES, OPTUNAS)}
-STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **optuna_runs.STRATEGIES, **ours.VARIANTS}
+OF_OPTUNA = {**optuna_runs.STRATEGIES, **optuna_runs.VARIANTS}
+VARIANTS = {**ours.VARIANTS, **optuna_runs.VARIANTS}
+SOURCES = {**dict.fromkeys([*ours.STRATEGIES, *ours.VARIANTS], OURS), **dict.fromkeys(OF_OPTUNA, OPTUNAS)}
+STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **optuna_runs.STRATEGIES, **VARIANTS}
 
 
 @cache
@@ -63,7 +65,7 @@ def main() -> None:
     asked = parser.parse_args()
     tasks = _tasks(asked.curves)
     asked.out.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in STRATEGIES if asked.variants or name not in ours.VARIANTS]
+    wanted = [name for name in STRATEGIES if asked.variants or name not in VARIANTS]
     names = [name for name in wanted if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
     search = partial(_search, asked.curves, asked.out)
@@ -81,7 +83,7 @@ def main() -> None:
     means = summary(found)
     found.to_csv(asked.out / "regret.csv", index=False)
     means.to_csv(asked.out / "regret_means.csv")
-    draw(curves, tasks, [name for name, _ in runs if name not in ours.VARIANTS], asked.out / "regret.png")
+    draw(curves, tasks, [name for name, _ in runs if name not in VARIANTS], asked.out / "regret.png")
     print(means.round(3).to_string())
     print("\n".join(verdict(found, curves, tasks, ours.DEFAULT, [*ours.STRATEGIES, *ours.VARIANTS])))
     print(f"Each task by itself: {asked.out / 'regret.csv'}; the picture: {asked.out / 'regret.png'}")

@@ -49,6 +49,13 @@ def optuna_median(task: Task, seed: int) -> Trace:
     return _run(task, _tpe(seed), MedianPruner(n_startup_trials=5, n_warmup_steps=3))
 
 
+def optuna_median_among_rows(task: Task, seed: int) -> Trace:
+    """TPE that weighs rows of the table, and the median rule."""
+    sampler = AmongRows(seed=seed, multivariate=True)
+    sampler.task = task
+    return _run(task, sampler, MedianPruner(n_startup_trials=5, n_warmup_steps=3))
+
+
 STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
     "random search": optuna_random,
     "Optuna TPE": optuna_tpe,
@@ -56,10 +63,26 @@ STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
     "Optuna TPE + HyperbandPruner": optuna_hyperband,
     "Optuna TPE + MedianPruner": optuna_median,
 }
+VARIANTS: Mapping[str, Callable[[Task, int], Trace]] = {
+    "Optuna TPE among rows + MedianPruner": optuna_median_among_rows,
+}
 
 
 def _tpe(seed: int) -> TPESampler:
     return TPESampler(seed=seed, multivariate=True)
+
+
+class AmongRows(TPESampler):
+    """TPE whose candidates are moved to the nearest rows before it weighs them, as those of our model are."""
+
+    task: Task
+
+    def _compute_acquisition_func(self, samples, below, above):  # type: ignore[no-untyped-def]
+        for place in range(len(next(iter(samples.values())))):
+            drawn = {name: samples[name][place] for name in self.task.names}
+            for name, value in params_of(self.task, nearest(self.task, drawn, ())).items():
+                samples[name][place] = value
+        return super()._compute_acquisition_func(samples, below, above)
 
 
 def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
