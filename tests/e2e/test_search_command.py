@@ -140,8 +140,10 @@ def test_a_time_limit_ends_the_search_with_a_trained_winner(desk: Desk) -> None:
         events = list(running.events())
 
     outcome = events[-1]
+    times = {event["event"]: event["at"] for event in events[:-1]}  # of the last of each kind
     assert outcome["finished"]
-    assert outcome["seconds"] < 60, "the reading of the test split and the uploads included"
+    assert times["testing"] - times["preparing"] < 55, "what is left is to score the winner and to upload"
+    assert outcome["seconds"] < 110, "hundreds of trials of a second each take their time to upload"
     assert outcome["refit"]["is_sound"], "time was kept free for it"
     assert outcome["metrics"]["epoch"] == 4, "the winner was trained to the last rung"
     assert_books_agree(desk.store, "tiny", num_trials=outcome["trials"])
