@@ -19,7 +19,7 @@ RECIPES: Mapping[str, Mapping[str, Value]] = {
     "fastnet_muon": {
         **MODELS["fastnet"],
         "optimizer": "muon",
-        "optimizer.lr": 0.03,  # low rates keep the rounding of other processors below what is compared
+        "optimizer.lr": 0.003,  # low rates keep the rounding of other processors below what is compared
         "optimizer.head_lr": 0.05,
         "optimizer.sgd_lr": 0.01,
         "schedule": "linear",
