@@ -154,6 +154,7 @@ class Book:
             if trial.state is State.RUNNING:
                 trial = self.record(trial.number, {"kind": "released", "at": time.time()})
             if trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
+                self._tell_anew(trial)  # before its end: a finished trial takes no more values
                 self.end(trial.number, State.COMPLETE)  # its driver came no further than to write that it is there
 
     def _read(self, number: int) -> None:
