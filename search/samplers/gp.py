@@ -1,7 +1,7 @@
 """Draws what promises most for the time it takes, by a model of the readings at all rungs."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Gp:
     seed: int
     propose: Propose | None = None  # None for candidates from the whole space
     _last: tuple[Outlook, Array] | None = None  # what was chosen by an outlook: a scheduler asks before the engine does
+    _known: set[frozenset[tuple[str, Value]]] = field(default_factory=set)  # configurations of the first so many trials
+    _num_known: int = 0
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -48,13 +50,22 @@ class Gp:
         outlook = self.surrogate.outlook(trials)
         num_read = len(outlook.evidence.numbers) if outlook else 0
         if outlook is None or num_read < STARTUP_TRIALS:
-            found = self._candidates(rng, np.zeros((0, len(space.params))))
-            return np.asarray(found[0])
+            return self._untried(trials, self._candidates(rng, np.zeros((0, len(space.params)))))
         if self._last is None or self._last[0] is not outlook:
             promising = outlook.promising(max(LEAST_PROMISING, int(PROMISING_SHARE * num_read)))
             found = self._candidates(rng, promising)
-            self._last = outlook, np.asarray(found[int(outlook.of_new(found).argmax())])
+            self._last = outlook, self._untried(trials, found[np.argsort(-outlook.of_new(found), kind="stable")])
         return self._last[1]
+
+    def _untried(self, trials: Sequence[Trial], places: Array) -> Array:
+        """Return the first of places (N, P) whose configuration no trial has; the first of all if there is none."""
+        if len(trials) < self._num_known:
+            self._num_known, self._known = 0, set()
+        self._known.update(_key(trial.params) for trial in trials[self._num_known :])
+        self._num_known = len(trials)
+        params = self.surrogate.encoding.params
+        new = (place for place in places if _key(params(place)) not in self._known)
+        return np.asarray(next(new, places[0]))
 
     def _candidates(self, rng: np.random.Generator, promising: Array) -> Array:
         if self.propose is not None:
@@ -63,3 +74,7 @@ class Gp:
 
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng(derive(self.seed, "sampler", number))
+
+
+def _key(params: Mapping[str, Value]) -> frozenset[tuple[str, Value]]:
+    return frozenset(params.items())
