@@ -5,8 +5,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -44,7 +45,9 @@ BAR_WIDTH = 24
 def watcher(request: Request, *, as_json: bool) -> Iterator[Watch]:
     """Yield what the search shall tell; the display lasts as long as the block."""
     if as_json:
-        yield _print_json
+        records = sys.stdout
+        with redirect_stdout(sys.stderr):  # where Ray, too, tells of a node that it has lost
+            yield lambda notice: _print_json(records, notice)
         return
     console = Console(stderr=False)
     board = Board(request=request)
@@ -146,6 +149,6 @@ def _print_plain(board: Board, notice: Notice) -> None:
         print(f"[{clock(time.monotonic() - board.began)}] {line}", flush=True)  # noqa: T201
 
 
-def _print_json(notice: Notice) -> None:
-    sys.stdout.write(json.dumps(notice.record()) + "\n")
-    sys.stdout.flush()
+def _print_json(file: TextIO, notice: Notice) -> None:
+    file.write(json.dumps(notice.record()) + "\n")
+    file.flush()

@@ -253,6 +253,31 @@ def test_a_whole_search_runs_on_ray(desk: Desk) -> None:
     assert "Test accuracy" in done.stdout
 
 
+def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(slow_desk: Desk, nodes: Any) -> None:
+    desk = slow_desk
+    nodes.add_node(wait=True, **NODE)
+    search = ("search", "--space", "tiny.yaml", "--trials", "10", "--no-race", "--executor", "ray")
+    with desk.started(*search, "--address", nodes.address) as running:
+        running.wait_for("epoch")
+        killed = running.wait_for("started")
+        os.kill(killed["pid"], signal.SIGKILL)
+        died = running.wait_for("died", trial=killed["trial"])
+        again = running.wait_for("started", trial=killed["trial"])
+        (home,) = (node for node in nodes.worker_nodes if again["pid"] in _pids(node))
+        nodes.remove_node(home, allow_graceful=False)
+        lost = running.wait_for("died", trial=killed["trial"])
+        elsewhere = running.wait_for("started", trial=killed["trial"])
+        outcome = running.finish()
+
+    assert lost["at"] - again["at"] < SECONDS
+    assert elsewhere["pid"] != again["pid"] != killed["pid"]
+    assert outcome["finished"]
+    trials = assert_books_agree(desk.store, "tiny", num_trials=10)
+    struck = trials[killed["trial"]]
+    assert struck.deaths == 1, "a lost node counts against nobody"
+    assert struck.state.value in ("complete", "pruned"), died
+
+
 def test_f29_a_head_that_is_lost_ends_the_search_which_goes_on_without_it(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
     search = ("search", "--space", "tiny.yaml", "--trials", "16", "--no-race")
