@@ -56,18 +56,20 @@ class Ending:
     watch: Watch
     is_interrupted: Callable[[], bool]
     deadline: float | None  # as `time.monotonic` gives it
+    seconds_behind: Callable[[Sequence[Trial]], float]  # that it will take to show what is not shown yet
 
     def kept_free(self, trials: Sequence[Trial]) -> float:
         """Return the seconds of a time limit that the search leaves to what follows it.
 
-        While nothing is complete, race and refit give way to what may still become so.
+        While nothing is complete, race and refit give way to what may still become so. Uploads go on beside all that.
         """
         if self.deadline is None:
             return 0.0
         for_test = self._kept_for_test(trials)
         more = self._kept_for_race(trials) + self._kept_for_refit(trials)
         left = self.deadline - time.monotonic() - for_test
-        return for_test + reserve(more, left, trials, self.request.space.budget.epochs)
+        kept = for_test + reserve(more, left, trials, self.request.space.budget.epochs)
+        return max(kept, self.seconds_behind(trials))
 
     def settle(self, trials: Sequence[Trial], *, is_over: bool) -> Ended:
         """Do all of it; an interruption leaves the rest to another run.

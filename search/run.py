@@ -32,7 +32,7 @@ from search.store import Store, check_place, check_study_name, open_store, read_
 from search.strategies import check_names, make_strategy
 from search.study import Study, claim, create_study, load_study
 from search.tracking.connect import warm_up
-from search.tracking.mirrors import check_tensorboard, open_mirrors
+from search.tracking.mirrors import Mirrors, check_tensorboard, open_mirrors
 from search.trials import State, Trial
 from search.warm_start import AUTO, PROFILE, begin_warm, profile_of
 from spaces import Baseline, Value
@@ -269,7 +269,7 @@ class _Search:
         spent_before = self._trained(book)
         mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="RUNNING")))
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
-        ending = self._ending(executor)
+        ending = self._ending(executor, mirrors)
         try:
             engine = self._engine(book, executor, ending)
             is_over = engine.run()
@@ -324,7 +324,7 @@ class _Search:
             if trial.state is State.PRUNED and trial is not keep:
                 remove_state(directory)
 
-    def _ending(self, executor: Executor) -> Ending:
+    def _ending(self, executor: Executor, mirrors: Mirrors) -> Ending:
         return Ending(
             request=self.request,
             store=self.store,
@@ -335,6 +335,7 @@ class _Search:
             watch=self.watch,
             is_interrupted=self.is_interrupted,
             deadline=self._deadline(),
+            seconds_behind=mirrors.seconds_behind,
         )
 
     def _room(self) -> Room:

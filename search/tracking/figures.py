@@ -21,6 +21,8 @@ from trainer.metrics import finite, metrics
 
 MOST_LABELS = 30  # classes whose names fit beside a matrix
 MOST_COUNTS = 15  # classes whose counts fit into one
+MOST_LETTERS = 24  # of a class name beside a matrix
+LETTER_INCHES = 0.085  # that one takes, about
 DOTS_PER_INCH = 110
 _DRAWING = Lock()  # fonts and what is said of warnings belong to the whole process
 
@@ -80,20 +82,37 @@ def save(figure: Figure, file: Path | IO[bytes]) -> None:
 def confusion_figure(counts: NDArray[np.int64], class_names: Sequence[str], *, title: str) -> Figure:
     """Draw a confusion matrix: colour by the share of the true class, numbers are counts."""
     num_classes = len(class_names)
-    names = [name.replace("$", r"\$") for name in class_names]  # two dollars would make a formula
-    side = min(12.0, max(4.5, 0.55 * num_classes + 2))
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-    axes = figure.subplots()
+    names = [_short(name).replace("$", r"\$") for name in class_names]  # two dollars would make a formula
+    is_named = num_classes <= MOST_LABELS
+    square = min(10.0, max(3.4, 0.5 * num_classes))
+    figure, axes, bar = _square_figure(square, label_inches=LETTER_INCHES * max(map(len, names)) if is_named else 0.3)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, fraction=0.046, label="share of the true class")
+    figure.colorbar(image, cax=bar, label="share of the true class")
     axes.set(title=title, xlabel="predicted", ylabel="true")
-    if num_classes <= MOST_LABELS:
-        axes.set_xticks(range(num_classes), names, rotation=45, ha="right")
+    if is_named:
+        axes.set_xticks(range(num_classes), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(num_classes), names)
     if num_classes <= MOST_COUNTS:
         _write_counts(axes, counts, shares)
     return figure
+
+
+def _square_figure(square: float, *, label_inches: float) -> tuple[Figure, Axes, Axes]:
+    """Return a figure with square axes and those of a colour bar, all lengths in inches.
+
+    The margins are reckoned, not laid out: that takes longer than all else about a figure of this kind.
+    """
+    left, bottom = 0.55 + label_inches, 0.55 + 0.75 * label_inches
+    width, height = left + square + 1.05, bottom + square + 0.45
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((left / width, bottom / height, square / width, square / height))
+    bar = figure.add_axes(((left + square + 0.15) / width, bottom / height, 0.18 / width, square / height))
+    return figure, axes, bar
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
 def learning_curve(trial: Trial) -> Figure:

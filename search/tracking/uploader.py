@@ -17,6 +17,7 @@ from search.trials import Trial
 log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
+LATELY = 0.2  # the weight of the last look in the mean of how long one takes
 MOST_FAILURES_AT_END = 3  # in a row, after which a search does not wait for its tracking store any more
 
 
@@ -59,7 +60,9 @@ class Uploader:
         self._failures: Counter[_Key] = Counter()
         self._changed = threading.Condition()
         self._is_closing = False
+        self._is_failing = False
         self._deadline = float("inf")
+        self._seconds: dict[str, float] = {}  # that a look of a kind took lately
         self.last_error = ""
         self._thread = threading.Thread(target=self._work, name="uploader", daemon=True)
         self._thread.start()
@@ -91,6 +94,22 @@ class Uploader:
         with self._changed:
             return len(self._due)
 
+    def seconds_behind(self, num_more: int) -> float:
+        """Return how long it will take to show what is due, and more looks of trials after that.
+
+        A store that fails at the moment is not waited for, and counts as 0.
+        """
+        with self._changed:
+            due = dict(self._due)
+        if self._is_failing:
+            return 0.0
+        kinds = Counter(kind for kind, _ in due)
+        kinds["trial"] += num_more
+        kinds["files"] += sum(
+            key[0] == "trial" and isinstance(look, Trial) and bool(look.reached) for key, look in due.items()
+        )
+        return sum(num * self._seconds.get(kind, 0.0) for kind, num in kinds.items())
+
     def _add(self, key: _Key, look: Trial | StudyCard) -> None:
         """Make a look due, in place of an older one of the same."""
         with self._changed:
@@ -102,8 +121,9 @@ class Uploader:
         while self._wait_for_work():
             try:
                 self._show_next()
-                pause, failures_at_end = FIRST_PAUSE_SECONDS, 0
+                pause, failures_at_end, self._is_failing = FIRST_PAUSE_SECONDS, 0, False
             except Exception as error:  # noqa: BLE001  -- whatever a network, a server or a disk may raise
+                self._is_failing = True
                 self.last_error = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 log.warning("%s failed (%s); it is tried again.", self._to, self.last_error)
                 failures_at_end += self._is_closing
@@ -121,13 +141,14 @@ class Uploader:
             return time.monotonic() < self._deadline
 
     def _show_next(self) -> None:
-        """Show one thing: numbers before figures, both before the study; what has failed lets the others go first."""
+        """Show one thing; what has failed lets the others go first."""
         with self._changed:
-            key = min(self._due, key=lambda key: (self._failures[key], _ORDER.index(key[0])))
+            key = min(self._due, key=self._turn_of)
             look = self._due[key]
             self._failures[key] += 1  # until it has been shown
         if self._runs is None:
             self._runs = self._connect()
+        began = time.monotonic()
         if isinstance(look, StudyCard):
             self._runs.show_study(look)
         elif key[0] == "files":
@@ -136,10 +157,18 @@ class Uploader:
             self._runs.show(look)
             if self._runs.needs_files(look):
                 self._add(("files", look.number), look)
+        took = time.monotonic() - began
+        lately = self._seconds.get(key[0], took)
+        self._seconds[key[0]] = lately + LATELY * (took - lately)
         with self._changed:
             del self._failures[key]
             if self._due[key] is look:  # no newer look came meanwhile
                 del self._due[key]
+
+    def _turn_of(self, key: _Key) -> tuple[int, int, bool]:
+        """Return what goes first: numbers, then figures, those of trials that may still change last, then the study."""
+        look = self._due[key]
+        return self._failures[key], _ORDER.index(key[0]), isinstance(look, Trial) and not look.state.is_over
 
     def _rest(self, seconds: float) -> bool:
         """Leave the store alone for a while; return False when there is no more time."""

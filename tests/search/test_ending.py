@@ -74,6 +74,7 @@ def ending(ground: Ground, asked: Request) -> Ending:
         watch=lambda notice: None,
         is_interrupted=lambda: False,
         deadline=None,
+        seconds_behind=lambda trials: 0.0,
     )
 
 
@@ -128,6 +129,15 @@ def test_an_interrupted_race_goes_on(ending: Ending, finalists: list[Trial]) -> 
 
     assert standing is not None
     assert standing.winner == 1
+
+
+def test_time_is_kept_free_for_what_is_not_uploaded_yet(ending: Ending, finalists: list[Trial]) -> None:
+    limited = replace(ending, request=replace(ending.request, timeout_seconds=1e6), deadline=time.monotonic() + 1e6)
+    kept = limited.kept_free(finalists)
+
+    assert replace(limited, seconds_behind=lambda _: kept / 2).kept_free(finalists) == pytest.approx(kept), "beside it"
+    assert replace(limited, seconds_behind=lambda _: kept + 9).kept_free(finalists) == kept + 9
+    assert replace(ending, seconds_behind=lambda _: 9.0).kept_free(finalists) == 0, "there is no limit"
 
 
 def test_time_is_kept_free_for_race_and_refit(ending: Ending, finalists: list[Trial]) -> None:

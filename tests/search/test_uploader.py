@@ -11,7 +11,7 @@ from search_samples import trial_at
 from search.tracking import Tracker
 from search.tracking.base import DataCard, StudyCard
 from search.tracking.uploader import Runs, Uploader
-from search.trials import Trial
+from search.trials import State, Trial
 
 CARD = StudyCard(
     name="study",
@@ -33,6 +33,7 @@ class FakeRuns:
     spoilt: set[int] = field(default_factory=set)  # trials that it never takes
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
+    seconds: float = 0.0  # that a call takes
     with_files: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -41,6 +42,7 @@ class FakeRuns:
     def _call(self, call: object) -> None:
         self.entered.set()
         self.gate.wait(30)
+        time.sleep(self.seconds)
         if self.failures:
             raise self.failures.pop(0)
         self.calls.append(call)
@@ -286,3 +288,49 @@ def test_a_look_that_the_store_never_takes_does_not_hold_up_the_others(
 
     assert uploader.close(timeout_seconds=5) == 1
     assert runs.calls == [OTHER, CARD]
+
+
+def test_figures_of_trials_that_are_over_come_before_those_of_others(
+    runs: FakeRuns, upload: Callable[..., Uploader]
+) -> None:
+    uploader = upload()
+    runs.gate.clear()
+    uploader.show(OTHER)
+    runs.entered.wait(20)
+
+    uploader.show(LATER)
+    uploader.show(trial_at(2, {1.0: 0.5}, ended=State.PRUNED))
+    runs.gate.set()
+
+    assert uploader.close(timeout_seconds=20) == 0
+    assert runs.calls[-2:] == ["files 2", "files 0"]
+
+
+def test_the_time_until_all_is_shown_is_reckoned_by_what_such_things_took(
+    runs: FakeRuns, upload: Callable[..., Uploader]
+) -> None:
+    uploader = upload()
+    assert uploader.seconds_behind(5) == 0, "nothing is known yet"
+    runs.seconds = 0.05
+    uploader.show(LATER)
+    _wait_for(lambda: uploader.num_due == 0)
+    runs.gate.clear()
+    uploader.show(OTHER)
+
+    assert uploader.seconds_behind(0) == pytest.approx(0.05, rel=0.9)
+    assert uploader.seconds_behind(3) == pytest.approx(4 * uploader.seconds_behind(0))
+    of_numbers = uploader.seconds_behind(0)
+    uploader.show(trial_at(1, {1.0: 0.5}))
+    assert uploader.seconds_behind(0) > 1.3 * of_numbers, "its figures, too"
+
+
+def test_a_store_that_fails_is_not_waited_for(runs: FakeRuns, upload: Callable[..., Uploader]) -> None:
+    uploader = upload()
+    uploader.show(LATER)
+    _wait_for(lambda: uploader.num_due == 0)
+    runs.spoilt = {1}
+    uploader.show(OTHER)
+
+    _wait_for(lambda: bool(uploader.last_error))
+
+    assert uploader.seconds_behind(3) == 0
