@@ -54,9 +54,9 @@ class Story:
     trials: int = 0
     seconds: float = 0.0  # in all, the reading of the test split included
 
-    def tell(self, seconds: float, accuracy: float) -> None:
-        """Note a validation accuracy of a model."""
-        if not self.best or accuracy > self.best[-1][1]:
+    def tell(self, seconds: float, accuracy: float, *, is_whole: bool = True) -> None:
+        """Note a validation accuracy of a model, unless only a part of the split was shown to it."""
+        if is_whole and (not self.best or accuracy > self.best[-1][1]):
             self.best.append((seconds, accuracy))
 
 
@@ -85,6 +85,7 @@ def ours(data_dir: Path, minutes: float, out: Path) -> Story:
     story = Story(name="autoclf search", minutes=minutes)
     words = ["search", "--space", "cifar10", "--trials", str(MOST_TRIALS), "--timeout", f"{minutes:g}m", "--json"]
     places = ["--data-dir", str(data_dir), "--store", tempfile.mkdtemp(dir=out, prefix="store-")]
+    num_val = _data(data_dir).num_val
     began = time.time()
     with subprocess.Popen(
         [sys.executable, "-m", "autoclf", *words, *places], stdout=subprocess.PIPE, text=True
@@ -93,9 +94,9 @@ def ours(data_dir: Path, minutes: float, out: Path) -> Story:
         for line in search.stdout:
             event = json.loads(line)
             if event["event"] == "epoch":
-                story.tell(event["at"] - began, event["val/accuracy"])
+                story.tell(event["at"] - began, event["val/accuracy"], is_whole=event["val/images"] == num_val)
             if event["event"] == "outcome":
-                story.trials, story.test = event["trials"], event["test"]["accuracy"]
+                story.trials, story.test = event["trials"], event["test"]["accuracy"] if event["test"] else 0.0
     story.seconds = time.time() - began
     return story
 
@@ -126,7 +127,8 @@ def with_optuna(data_dir: Path, minutes: float, out: Path) -> Story:
             if isinstance(event, EpochResult):
                 scores.append(event.val_accuracy)
                 trial.report(event.val_accuracy, step=len(scores))
-                story.tell(time.monotonic() - began, event.val_accuracy)
+                is_whole = event.val_images == data_set.num_val
+                story.tell(time.monotonic() - began, event.val_accuracy, is_whole=is_whole)
 
         def should_stop() -> bool:
             return time.monotonic() - began > 60 * minutes or bool(scores and trial.should_prune())
