@@ -23,6 +23,7 @@ from spaces import Value
 MOST_FINALISTS = 4
 MOST_ROUNDS = 4  # of one seed each, beside the search's own
 MOST_OF_TRAINING = 0.25  # of the seconds that the search trained for
+MARGIN = 1.1  # times the estimate of a round that must be left: estimates err
 WORSE = "worse on the same images"
 FAILED = "failed with another seed"
 
@@ -174,8 +175,13 @@ class Race:
 
     def _is_in_time(self, numbers: Sequence[int], seconds_left: float | None) -> bool:
         """Say whether what is missing of a round may end before the time does."""
-        needed = sum(trial.train_seconds for trial in self.finalists if trial.number in numbers)
+        needed = MARGIN * sum(_wall_seconds(trial) for trial in self.finalists if trial.number in numbers)
         return seconds_left is None or needed <= seconds_left * min(self.workers, len(numbers))
+
+
+def _wall_seconds(trial: Trial) -> float:
+    """Return the seconds of a trial's training, and of its evaluations, which a repeat has, too."""
+    return trial.train_seconds + sum(result.eval_seconds for result in trial.results)
 
 
 def _key(repeat: Trial) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The race of the finalists over further seeds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -209,10 +210,12 @@ def test_no_round_begins_that_the_clock_would_cut_off() -> None:
     each = FIRST.train_seconds
     found = race([FIRST, SECOND], workers=1)
 
-    assert found.decide(situation([], left=2.1 * each)) == Start(EPOCHS)
-    assert found.decide(situation([], left=1.9 * each)) == Finish()
+    assert found.decide(situation([], left=2.3 * each)) == Start(EPOCHS)
+    assert found.decide(situation([], left=2.1 * each)) == Finish(), "estimates err"
     assert found.decide(situation([], left=0.0)) == Finish()
-    assert race([FIRST, SECOND]).decide(situation([], left=1.1 * each)) == Start(EPOCHS), "two workers halve it"
+    assert race([FIRST, SECOND]).decide(situation([], left=1.2 * each)) == Start(EPOCHS), "two workers halve it"
+    slow = [replace(t, results=(replace(t.results[0], eval_seconds=each),)) for t in (FIRST, SECOND)]
+    assert race(slow, workers=1).decide(situation([], left=2.3 * each)) == Finish(), "an evaluation takes time, too"
 
 
 def test_a_round_that_has_begun_is_ended_whatever_it_costs() -> None:
