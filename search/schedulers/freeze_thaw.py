@@ -20,6 +20,9 @@ from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
 SETTLED = 0.75  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
+AHEAD = 1 / 8  # of a full training: the trial that leads is sent so far at once
+SCOUTING = 0.7  # the most of all training so far that may be the leader's
+LEAST_READ = 3  # trials with a reading, before one of them leads
 MOST_WEIGHED = 50  # paused trials at the same rung that are looked at
 
 
@@ -50,6 +53,9 @@ class FreezeThaw:
     def _choose(self, outlook: Outlook | None, situation: Situation, table: Table) -> Action:
         """Begin a configuration or go on with a trial, whichever is worth more."""
         starts = may_start(situation, table, self.rungs[0])
+        scout = self._scout(outlook, situation, table) if starts and outlook is not None else None
+        if scout is not None:
+            return Resume(scout.number, self._following(scout))
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation, table)
@@ -67,6 +73,24 @@ class FreezeThaw:
                 return Start(self.rungs[0])
         trial = situation.trials[outlook.evidence.numbers[rows[best]]]
         return Resume(trial.number, self._following(trial))
+
+    def _scout(self, outlook: Outlook, situation: Situation, table: Table) -> Trial | None:
+        """Return the trial of which most is expected, if it waits low and its training would be no great part of all.
+
+        The first score that is worth something comes the sooner, and the model sees what the first rungs are worth.
+        """
+        trials, expected = situation.trials, outlook.expected()
+        unfinished = [number for number in expected if not trials[number].state.is_over]
+        if len(expected) < LEAST_READ or not unfinished:
+            return None
+        leader = trials[max(unfinished, key=lambda number: (expected[number], -number))]
+        if table.waits[leader.number] == NOWHERE or self._following(leader) > AHEAD * self.rungs[-1]:
+            return None
+        stretch = leader.seconds_until(self._following(leader))
+        if stretch is None or not fits(stretch, situation):
+            return None
+        spent = sum(trial.train_seconds for trial in trials)
+        return leader if leader.train_seconds + stretch <= SCOUTING * (spent + stretch) else None
 
     def _following(self, trial: Trial) -> float:
         return next(rung for rung in self.rungs if rung > trial.reached[-1])

@@ -47,3 +47,39 @@ def test_of_trials_and_time_what_is_further_counts() -> None:
     assert replace(EARLY, seconds_left=300.0, seconds_given=1000.0).share_done == pytest.approx(0.7)
     assert replace(EARLY, max_trials=8, seconds_left=300.0, seconds_given=1000.0).share_done == 1.0
     assert replace(EARLY, trials=(), max_trials=0).share_done == 1.0
+
+
+LONG = (1.0, 2.0, 20.0)
+FEW = tuple(trial_at(number, {1.0: 0.3 + 0.02 * number}, params=PARAMS) for number in range(3))
+
+
+@pytest.fixture
+def far_sighted(small_space: SearchSpace) -> FreezeThaw:
+    space = replace(small_space, budget=replace(small_space.budget, rungs=LONG))
+    found = make_strategy(space, seed=0, sampler="gp", scheduler="freeze-thaw").scheduler
+    assert isinstance(found, FreezeThaw)
+    return found
+
+
+def test_who_leads_early_is_sent_ahead_at_once(far_sighted: FreezeThaw) -> None:
+    assert far_sighted.decide(replace(EARLY, trials=FEW)) == Resume(2, 2.0)
+    assert far_sighted.decide(replace(EARLY, trials=FEW[:2])) == Start(1.0), "two are too few to lead"
+
+
+def test_who_leads_is_not_sent_far(far_sighted: FreezeThaw) -> None:
+    ahead = (*FEW[:2], trial_at(2, {1.0: 0.34, 2.0: 0.4}, params=PARAMS))
+
+    assert far_sighted.decide(replace(EARLY, trials=ahead)) == Start(1.0)
+
+
+def test_who_leads_is_not_sent_where_most_of_the_training_would_be_its_own(far_sighted: FreezeThaw) -> None:
+    dear = (*FEW[:2], trial_at(2, {1.0: 0.34}, params=PARAMS, seconds=4.0))
+
+    assert far_sighted.decide(replace(EARLY, trials=dear)) == Start(1.0)
+
+
+def test_who_leads_is_not_sent_where_there_is_no_time(far_sighted: FreezeThaw) -> None:
+    dear = tuple(trial_at(number, {1.0: 0.3 + 0.02 * number}, params=PARAMS, seconds=50.0) for number in range(3))
+    late = replace(EARLY, trials=dear, seconds_left=30.0, seconds_given=1000.0)
+
+    assert not isinstance(far_sighted.decide(late), Resume)
