@@ -2,11 +2,10 @@
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from search.schedulers.promotion import estimate
 from search.trials import State, Trial
 from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
 
@@ -20,8 +19,7 @@ class Room:
 
     budget: float  # bytes of checkpoints of trials, running and complete ones included
     directory: Callable[[int], Path]  # of a trial's checkpoints, by number
-    rungs: tuple[float, ...]  # epochs, rising
-    objective: str
+    expected: Callable[[Sequence[Trial]], Mapping[int, float]]  # at the last rung, by number
     _sizes: dict[str, tuple[float, State, int]] = field(default_factory=dict)  # by uid: what was looked at, and bytes
 
     def crowded_out(self, trials: Sequence[Trial]) -> list[int]:
@@ -34,7 +32,7 @@ class Room:
         excess = sum(sizes.values()) - self.budget
         if excess <= 0:
             return []
-        expected = estimate(trials, self.rungs, self.objective)
+        expected = self.expected(trials)
         waiting = [n for n in sizes if trials[n].state is State.PAUSED and not trials[n].is_owed]
         found: list[int] = []
         for number in sorted(waiting, key=lambda n: (expected.get(n, -math.inf), -n)):

@@ -29,7 +29,7 @@ from search.room import Room, default_budget
 from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
 from search.store import Store, check_place, check_study_name, open_store, read_logs
-from search.strategies import check_names, make_strategy
+from search.strategies import Strategy, check_names, make_strategy
 from search.study import Study, claim, create_study, load_study
 from search.tracking.connect import warm_up
 from search.tracking.mirrors import Mirrors, check_tensorboard, open_mirrors
@@ -338,13 +338,12 @@ class _Search:
             seconds_behind=mirrors.seconds_behind,
         )
 
-    def _room(self) -> Room:
+    def _room(self, strategy: Strategy) -> Room:
         budget, name = self.request.disk_bytes, self.request.study
         return Room(
             budget=default_budget(self.store.root) if budget is None else budget,
             directory=partial(self.store.job, name),
-            rungs=self.request.space.budget.rungs,
-            objective=self.request.space.objective.metric,
+            expected=strategy.expected,
         )
 
     def _engine(self, book: Book, executor: Executor, ending: Ending) -> Engine:
@@ -366,7 +365,7 @@ class _Search:
             max_trials=request.max_trials,
             deadline=self._deadline(),
             kept_free=ending.kept_free,
-            crowded_out=self._room().crowded_out,
+            crowded_out=self._room(strategy).crowded_out,
             is_interrupted=self.is_interrupted,
             watch=self.watch,
         )

@@ -1,7 +1,8 @@
 """Samplers and schedulers by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from search.errors import StudyError
 from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe, WithinLimits, WithPriors
@@ -15,8 +16,10 @@ from search.schedulers import (
     always,
     among_the_best,
 )
+from search.schedulers.promotion import estimate
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
+from search.trials import Trial
 from spaces import SearchSpace
 from trainer.errors import did_you_mean
 
@@ -71,6 +74,7 @@ class Strategy:
 
     sampler: Sampler
     scheduler: Scheduler
+    expected: Callable[[Sequence[Trial]], Mapping[int, float]]  # at the last rung, by number
 
 
 def make_strategy(space: SearchSpace, *, seed: int, sampler: str, scheduler: str) -> Strategy:
@@ -83,7 +87,20 @@ def make_strategy(space: SearchSpace, *, seed: int, sampler: str, scheduler: str
     ground = Ground(space, seed, Surrogate(Encoding(space)))
     with_priors = WithPriors(sampler=SAMPLERS[sampler](ground), space=space, seed=seed)
     drawing = WithinLimits(sampler=with_priors, space=space, seed=seed)
-    return Strategy(drawing, SCHEDULERS[scheduler](ground, drawing))
+    return Strategy(
+        sampler=drawing,
+        scheduler=SCHEDULERS[scheduler](ground, drawing),
+        expected=partial(_by_model if scheduler == "freeze-thaw" else _by_ranks, ground),
+    )
+
+
+def _by_model(ground: Ground, trials: Sequence[Trial]) -> Mapping[int, float]:
+    outlook = ground.surrogate.outlook(trials)
+    return outlook.expected() if outlook else {}
+
+
+def _by_ranks(ground: Ground, trials: Sequence[Trial]) -> Mapping[int, float]:
+    return estimate(trials, ground.rungs, ground.objective)
 
 
 def check_names(*, sampler: str, scheduler: str) -> None:

@@ -13,10 +13,12 @@ from search_samples import METRIC, NAME, RUNGS, Stage, after, ordered, trial_at
 from autoclf.options import num_bytes
 from search import trials
 from search.room import NO_ROOM, Room, default_budget, size_of_state
+from search.schedulers.promotion import estimate
 from search.trials import State, Trial
 from trainer.jobfiles import CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS
 
 Keep = Callable[..., Room]
+EXPECTED = partial(estimate, rungs=RUNGS, objective=METRIC)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def keep(tmp_path: Path) -> Keep:
             (folder / CHECKPOINT).write_bytes(bytes(60))
             (folder / PREVIOUS_CHECKPOINT).write_bytes(bytes(40))
             (folder / WEIGHTS).write_bytes(bytes(1000))
-        return Room(budget=budget, directory=lambda n: tmp_path / str(n), rungs=RUNGS, objective=METRIC)
+        return Room(budget=budget, directory=lambda n: tmp_path / str(n), expected=EXPECTED)
 
     return make
 
@@ -70,7 +72,7 @@ def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
 @given(scores=st.lists(st.integers(0, 9), min_size=1, max_size=10), budget=st.integers(0, 1000))
 def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget: int) -> None:
     items = [trial_at(number, {1.0: score / 10}) for number, score in enumerate(scores)]
-    room = Room(budget=budget, directory=Path, rungs=RUNGS, objective=METRIC)  # type: ignore[arg-type]
+    room = Room(budget=budget, directory=Path, expected=EXPECTED)  # type: ignore[arg-type]
     room._sizes.update({trial.uid: (trial.epoch, trial.state, 100) for trial in items})
 
     gone = room.crowded_out(items)
@@ -87,7 +89,7 @@ def test_a_search_ends_what_has_no_room_and_goes_on(stage: Stage) -> None:
         folder = scene.ground.store.job(NAME, number)
         folder.mkdir(parents=True)
         (folder / CHECKPOINT).write_bytes(bytes(100))
-    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), rungs=RUNGS, objective=METRIC)
+    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED)
 
     assert scene.run()
 

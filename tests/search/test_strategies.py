@@ -11,7 +11,7 @@ from statistics import mean
 import numpy as np
 import pytest
 from scipy.stats.qmc import discrepancy
-from search_samples import learns, new_trial, quality
+from search_samples import PARAMS, learns, new_trial, quality, trial_at
 from typer.models import OptionInfo
 
 from autoclf.commands import searching
@@ -22,6 +22,7 @@ from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
 from search.ledger import MemoryLedger
 from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER
+from search.schedulers import FreezeThaw
 from search.schedulers.hyperband import bracket_of
 from search.strategies import SAMPLERS, SCHEDULERS, make_strategy
 from search.surrogate.encoding import Encoding
@@ -208,3 +209,16 @@ def test_the_command_line_names_them_all_and_has_the_same_defaults() -> None:
     assert defaults is not None
     assert DEFAULT_SAMPLER in defaults
     assert DEFAULT_SCHEDULER in defaults
+
+
+def test_who_gives_way_is_judged_as_the_scheduler_judges(small_space: SearchSpace) -> None:
+    trials = [trial_at(n, {1.0: 0.3 + 0.02 * n, 3.0: 0.5 + 0.03 * n}, params=PARAMS) for n in range(8)]
+    by_model = make_strategy(small_space, seed=0, sampler="gp", scheduler="freeze-thaw")
+    by_ranks = make_strategy(small_space, seed=0, sampler="tpe", scheduler="promotion")
+
+    assert isinstance(by_model.scheduler, FreezeThaw)
+    outlook = by_model.scheduler.surrogate.outlook(trials)
+    assert outlook is not None
+    assert by_model.expected(trials) == outlook.expected()
+    assert by_ranks.expected(trials) == {n: pytest.approx(0.5 + 0.03 * n) for n in range(8)}
+    assert by_model.expected([]) == by_ranks.expected([]) == {}
