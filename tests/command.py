@@ -136,6 +136,7 @@ def make_desk(root: Path, *, template: Path | None = None, space: str = SPACE) -
         "XDG_CACHE_HOME": str(root / "cache"),
         "MPLCONFIGDIR": str(Path(os.environ["XDG_CACHE_HOME"]) / "matplotlib"),  # its list of fonts takes a second
         "PYTHONPATH": str(Path(__file__).parents[1]),
+        "RAY_worker_niceness": "0",  # as Ray has it, workers get next to nothing where other tests run beside them
         "NO_COLOR": "1",
         "COLUMNS": "160",
     }

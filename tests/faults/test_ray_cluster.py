@@ -38,6 +38,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from ray.cluster_utils import Cluster as Nodes
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # of the workers
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # or they get next to nothing where other tests run beside them
     head = {"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False}
     found = Nodes(initialize_head=True, head_node_args=head)
     for _ in range(2):
