@@ -79,10 +79,12 @@ def read(config: JobConfig, data_set: DataSet) -> Readings:
     images, held_out = (load_images(open_split(data_set, split), moments, device) for split in ("train", "val"))
     set_arithmetic(config.runtime.precision, device)
     of_one_training = list(_until_diverged(_in_mid_schedule(config, data_set, images, held_out)))
+    found = {way: _filled([readings[place] for readings in of_one_training]) for place, way in enumerate(WAYS[:3])}
+    alone = _filled(_until_diverged(_alone(config, data_set, images, held_out)))
     return {
-        **{way: _filled([readings[place] for readings in of_one_training]) for place, way in enumerate(WAYS[:3])},
+        **found,
         "decay branch": _filled(_until_diverged(_branches(config, data_set, images, held_out))),
-        "schedule of its own": _filled(_until_diverged(_alone(config, data_set, images, held_out))),
+        "schedule of its own": [*alone[:-1], found["in mid-schedule"][-1]],  # the last one is the same training
     }
 
 
@@ -142,8 +144,8 @@ def _branches(config: JobConfig, data_set: DataSet, images: Examples, held_out: 
 
 
 def _alone(config: JobConfig, data_set: DataSet, images: Examples, held_out: Examples) -> Iterator[float]:
-    """Yield at each rung the accuracy of a training that ends there."""
-    for rung in RUNGS:
+    """Yield at each rung but the last the accuracy of a training that ends there."""
+    for rung in RUNGS[:-1]:
         short = _with_schedule(config, epochs=rung, schedule=Linear(warmup=WARMUP / rung))
         state = begin(short, data_set, images)
         _advance(state, short, images, rung)
