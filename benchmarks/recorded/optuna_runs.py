@@ -1,7 +1,7 @@
 """Optuna's own samplers and pruners on a recorded task, as a plain Optuna script uses them: one trial at a time.
 
-Optuna draws from the ranges, the nearest row of the table is trained, and the trial holds that row's own
-hyperparameters from then on.
+Optuna draws from the ranges, the nearest row of the table is trained unless what lies between rows may be, and the
+trial holds that row's own hyperparameters from then on.
 """
 
 import warnings
@@ -13,11 +13,10 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from benchmarks.recorded.replay import nearest, params_of
+from benchmarks.recorded.replay import Rows, nearest, params_of, space_of
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
 from search.suggest import distribution
-from spaces import Param
 
 ETA = 3
 
@@ -92,27 +91,28 @@ def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
         study = optuna.create_study(
             storage=storage, sampler=sampler, pruner=pruner, direction="maximize", study_name="recorded"
         )
-        params = [Param(name=n, path=n, domain=d) for n, d in zip(task.names, task.domains, strict=True)]
-        ranges = {param.name: distribution(param) for param in params}
-        trace, taken, now = Trace(), [], 0.0
-        while now < task.budget and len(taken) < len(task.values):
+        rows = Rows(task, space_of(task, (float(task.num_epochs),)))
+        ranges = {param.name: distribution(param) for param in rows.space.params}
+        trace, now = Trace(), 0.0
+        while now < task.budget and len(rows.taken) < len(task.values):
             trial = study.ask(ranges)
-            taken.append(nearest(task, trial.params, taken))
+            taken = rows.take(trial.params)
             number = storage.get_trial_id_from_study_id_trial_number(
                 storage.get_study_id_from_name("recorded"), trial.number
             )
-            for name, value in params_of(task, taken[-1]).items():
+            for name, value in taken.items():
                 storage.set_trial_param(number, name, ranges[name].to_internal_repr(value), ranges[name])
-            now = _train(study, trial, task, taken[-1], trace, now)
+            now = _train(study, trial, rows, trace, now)
     return trace
 
 
-def _train(study: optuna.Study, trial: optuna.Trial, task: Task, row: int, trace: Trace, now: float) -> float:
-    """Train a row until it ends or is pruned; return the time then."""
+def _train(study: optuna.Study, trial: optuna.Trial, rows: Rows, trace: Trace, now: float) -> float:
+    """Train what was taken last until it ends or is pruned; return the time then."""
+    row = rows.taken[-1]
     score = -np.inf
-    for epoch in range(1, task.num_epochs + 1):
-        now += float(task.seconds[row, epoch - 1])
-        score = float(task.scores[row, epoch - 1])
+    for epoch, (read, took) in enumerate(zip(*rows.curve(row), strict=True), start=1):
+        now += float(took)
+        score = float(read)
         trace.add(seconds=now, row=row, epoch=epoch, score=score)
         if not np.isfinite(score):
             study.tell(trial, state=TrialState.FAIL)

@@ -55,7 +55,9 @@ def _freeze_thaw(rungs: Callable[[int], tuple[float, ...]], *, is_among_rows: bo
     def search(task: Task, seed: int) -> Trace:
         space = space_of(task, rungs(task.num_epochs))
         surrogate, rows = Surrogate(Encoding(space)), Rows(task, space)
-        sampler = Gp(surrogate=surrogate, seed=seed, propose=rows.propose if is_among_rows else None)
+        sampler = Gp(
+            surrogate=surrogate, seed=seed, propose=rows.propose if is_among_rows and not task.is_between else None
+        )
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
         return replay(task, space, scheduler, sampler, rows)
 

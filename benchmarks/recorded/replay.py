@@ -42,11 +42,26 @@ def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
 
 @dataclass(slots=True)
 class Rows:
-    """Which rows of a table a search has taken, by trial number."""
+    """The trainings of a search: rows of a table, each once, or what lies between them; by trial number."""
 
     task: Task
     space: SearchSpace
-    taken: list[int] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)  # rows; beyond those of the table, such as lie between them
+    between: list[tuple[Array, Array]] = field(default_factory=list)  # scores and seconds (E,) of these
+
+    def take(self, drawn: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Take what is to be trained for drawn hyperparameters; return its own hyperparameters."""
+        if self.task.is_between:
+            self.taken.append(len(self.task.values) + len(self.between))
+            self.between.append(self.task.between(place_of(self.task, drawn)))
+            return drawn
+        self.taken.append(nearest(self.task, drawn, self.taken))
+        return params_of(self.task, self.taken[-1])
+
+    def curve(self, row: int) -> tuple[Array, Array]:
+        """Return the scores and seconds (E,) of a training."""
+        num = len(self.task.values)
+        return (self.task.scores[row], self.task.seconds[row]) if row < num else self.between[row - num]
 
     def propose(self, rng: np.random.Generator, promising: Array) -> Array:
         """Return the places of rows that are free: some drawn evenly, others nearest to steps from promising places."""
@@ -61,24 +76,25 @@ class Rows:
 
 @dataclass(slots=True)
 class Snapping:
-    """Draws the row of the table that is nearest to what a sampler draws, each row once."""
+    """Draws the hyperparameters of what is trained for those that a sampler draws."""
 
     rows: Rows
     sampler: Sampler
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
-        """Return the hyperparameters of a row."""
-        task = self.rows.task
-        row = nearest(task, self.sampler.draw(trials), self.rows.taken)
-        self.rows.taken.append(row)
-        return params_of(task, row)
+        """Return hyperparameters."""
+        return dict(self.rows.take(self.sampler.draw(trials)))
+
+
+def place_of(task: Task, drawn: Mapping[str, Value]) -> Array:
+    """Return drawn hyperparameters in units (D,)."""
+    drawn_by_axis = zip(task.names, task.domains, strict=True)
+    return np.concatenate([in_units(np.array([float(drawn[name])]), domain) for name, domain in drawn_by_axis])
 
 
 def nearest(task: Task, drawn: Mapping[str, Value], taken: Sequence[int]) -> int:
     """Return the row not taken yet that is nearest to drawn hyperparameters, in units."""
-    drawn_by_axis = zip(task.names, task.domains, strict=True)
-    point = [in_units(np.array([float(drawn[name])]), domain) for name, domain in drawn_by_axis]
-    distances = ((task.units - np.concatenate(point)) ** 2).sum(axis=1)
+    distances = ((task.units - place_of(task, drawn)) ** 2).sum(axis=1)
     distances[list(taken)] = np.inf
     return int(distances.argmin())
 
@@ -98,12 +114,12 @@ def replay(
         task: The table.
         space: As `space_of` gives it, with the rungs that the scheduler knows.
         scheduler: Decides.
-        sampler: Draws; the nearest row of the table is taken.
+        sampler: Draws.
         rows: None of which is taken yet.
         num_slots: Jobs at once.
     """
     drawing = Snapping(rows, sampler)
-    executor = ScriptedExecutor(lambda job, _: _script(task, rows.taken[job]), num_slots=num_slots)
+    executor = ScriptedExecutor(lambda job, _: _script(*rows.curve(rows.taken[job])), num_slots=num_slots)
     trace = Trace()
 
     def watch(notice: Notice) -> None:
@@ -112,7 +128,7 @@ def replay(
         row, done = rows.taken[notice.trial.number], notice.trial.results
         epoch = round(done[-1].epoch) if done else 0
         if notice.kind == "epoch":
-            trace.add(seconds=executor.now, row=row, epoch=epoch, score=float(task.scores[row, epoch - 1]))
+            trace.add(seconds=executor.now, row=row, epoch=epoch, score=float(rows.curve(row)[0][epoch - 1]))
         elif notice.values.get("reason") == "nan_loss":
             trace.add(seconds=executor.now, row=row, epoch=epoch + 1, score=float("nan"))
 
@@ -131,15 +147,15 @@ def replay(
     return trace
 
 
-def _script(task: Task, row: int) -> Script:
-    """Return how training the row goes; it fails where its loss was not finite."""
-    num_sound = int(np.isfinite(task.scores[row]).sum())
-    losses = np.nan_to_num(-task.scores[row])  # what comes after a divergence is never read
+def _script(scores: Array, seconds: Array) -> Script:
+    """Return how a training goes, from its scores and seconds (E,); it fails where its loss was not finite."""
+    num_sound = int(np.isfinite(scores).sum())
+    losses = np.nan_to_num(-scores)  # what comes after a divergence is never read
     results = tuple(
-        reading(float(epoch), val_accuracy=0.0, val_loss=float(loss), seconds=float(seconds))
-        for epoch, (loss, seconds) in enumerate(zip(losses, task.seconds[row], strict=True), start=1)
+        reading(float(epoch), val_accuracy=0.0, val_loss=float(loss), seconds=float(took))
+        for epoch, (loss, took) in enumerate(zip(losses, seconds, strict=True), start=1)
     )
-    is_sound = num_sound == task.num_epochs
+    is_sound = num_sound == len(scores)
     return Script(
         results=results, mishaps=() if is_sound else (Failure(epoch=float(num_sound + 1), reason="nan_loss"),)
     )

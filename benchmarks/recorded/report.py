@@ -79,7 +79,9 @@ def verdict(
         if is_worst.any():
             lines.append(f"- worst of all on {task.name} at {_spans(SHARES[is_worst])} of the budget")
     waste = means["outside top five"]
-    lines.append(f"- {waste:.0%} of the full trainings are outside the search's own five best{_met(waste <= 0.1, 0.1)}")
+    if np.isfinite(waste):
+        aim = _met(waste <= 0.1, 0.1)
+        lines.append(f"- {waste:.0%} of the full trainings are outside the search's own five best{aim}")
     return lines
 
 

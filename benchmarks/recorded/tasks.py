@@ -23,6 +23,8 @@ FULL_TRAININGS = 20  # of mean length, that a search may spend
 FULL_SECONDS = 1000.0  # of a full training, in the mean
 LEAST_SHARE = 1e-3  # of the mean epoch, that any epoch takes
 LEAST_WIDTH = 1e-12  # from the median of full trainings to the best score
+NUM_NEAREST = 5  # rows that a configuration between them is taken for
+LEAST_DISTANCE = 1e-12  # squared, in units
 LOG_RATIO = 10.0  # largest to smallest value of a column that may be drawn evenly in its logarithm
 
 
@@ -38,6 +40,7 @@ class Task:
         units: float64 (N, D) in [0, 1]: linear or logarithmic in the domains.
         scores: float64 (N, E) after each epoch, larger is better; NaN from the epoch on at which training diverged.
         seconds: float64 (N, E) that each epoch took, above 0.
+        is_between: Whether any configuration may be trained, as `between` has it, or rows of the table alone.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Task:
     units: NDArray[np.float64]
     scores: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    is_between: bool = False
 
     @property
     def num_epochs(self) -> int:
@@ -63,6 +67,22 @@ class Task:
         """Return the scores (N,) at the last epoch; minus infinity where training diverged."""
         last: NDArray[np.float64] = self.scores[:, -1]
         return np.where(np.isfinite(last), last, -np.inf)
+
+    def between(self, place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores and seconds (E,) of a configuration at a place (D,): the means of its nearest rows'.
+
+        The nearer a row, the more it counts (inverse squares of distances, Shepard 1968). Where the nearest one
+        diverged, it is that one's; else others that did are left out.
+        """
+        distances = ((self.units - place) ** 2).sum(axis=1)
+        rows = np.argsort(distances, kind="stable")[:NUM_NEAREST]
+        is_sound = np.isfinite(self.scores[rows]).all(axis=1)
+        if not is_sound[0]:
+            return self.scores[rows[0]], self.seconds[rows[0]]
+        rows = rows[is_sound]
+        weights = 1 / np.maximum(distances[rows], LEAST_DISTANCE)
+        weights /= weights.sum()
+        return weights @ self.scores[rows], weights @ self.seconds[rows]
 
     def regret(self, score: float) -> float:
         """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below.
@@ -98,6 +118,7 @@ def fingerprint(tasks: Sequence[Task]) -> str:
     for task in tasks:
         for part in (task.units, task.scores, task.seconds):
             digest.update(repr((task.name, task.names, part.shape)).encode() + part.tobytes())
+        digest.update(b"between" * task.is_between)
     return digest.hexdigest()[:12]
 
 

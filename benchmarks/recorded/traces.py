@@ -58,7 +58,12 @@ def fully_trained(trace: Trace, task: Task) -> Sequence[int]:
 
 
 def wasted(trace: Trace, task: Task) -> float | None:
-    """Return the share of full trainings that went to none of the search's own five best; None if there was none."""
+    """Return the share of full trainings that went to none of the search's own five best; None if there was none.
+
+    It is not known of what lies between the rows of a table, either.
+    """
+    if task.is_between:
+        return None
     full = fully_trained(trace, task)
     seen = sorted(set(trace.rows), key=lambda row: -task.finals[row])
     return sum(row not in seen[:NUM_BEST] for row in full) / len(full) if full else None

@@ -19,7 +19,7 @@ from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
-SETTLED = 0.75  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
+SETTLED = 0.9  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
 AHEAD = 1 / 8  # of a full training: the trial that leads is sent so far at once
 SCOUTING = 0.7  # the most of all training so far that may be the leader's
 LEAST_READ = 3  # trials with a reading, before one of them leads

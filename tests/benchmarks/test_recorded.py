@@ -1,6 +1,7 @@
 """Searches on recorded curves: what a table says, and that replaying it spends what it recorded."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
 from benchmarks.recorded.ours import STRATEGIES, VARIANTS, fine_rungs_of, rungs_of
-from benchmarks.recorded.replay import nearest, params_of
+from benchmarks.recorded.replay import Rows, nearest, params_of, place_of, space_of
 from benchmarks.recorded.report import RANDOM, curves_of, draw, summary, table, verdict
-from benchmarks.recorded.tasks import FULL_SECONDS, Task, load_tasks
+from benchmarks.recorded.tasks import FULL_SECONDS, Task, fingerprint, load_tasks
 from benchmarks.recorded.traces import SHARES, Trace, fully_trained, regrets, wasted
 
 Strategy = Callable[[Task, int], Trace]
@@ -143,6 +144,46 @@ def test_a_row_is_its_own_nearest(tasks: dict[str, Task]) -> None:
 
     assert nearest(task, params_of(task, 17), []) == 17
     assert nearest(task, params_of(task, 17), [17]) != 17
+
+
+def test_between_rows_a_configuration_is_what_is_near_it(tasks: dict[str, Task]) -> None:
+    task = tasks["taskset-net"]
+    rows = Rows(replace(task, is_between=True), space_of(task, (9.0,)))
+
+    assert rows.take(params_of(task, 17)) == params_of(task, 17)
+    scores, seconds = rows.curve(rows.taken[0])
+    assert scores == pytest.approx(task.scores[17], abs=1e-6)
+    assert seconds == pytest.approx(task.seconds[17], abs=1e-6)
+    middle = {"rate": 0.0123, "layers": 3}
+    assert rows.take(middle) == middle, "it is trained as it was drawn"
+    near = ((task.units - place_of(task, middle)) ** 2).sum(axis=1).argsort()[:5]
+    scores, _ = rows.curve(rows.taken[1])
+    assert (task.scores[near].min(axis=0) <= scores).all()
+    assert (scores <= task.scores[near].max(axis=0)).all()
+    assert rows.taken == [NUM_ROWS, NUM_ROWS + 1], "they are no rows"
+
+
+def test_between_rows_what_is_next_to_a_divergence_diverges(tasks: dict[str, Task]) -> None:
+    task = tasks["taskset-net"]
+
+    scores, _ = task.between(task.units[4] + 1e-6)
+    beside, _ = task.between(task.units[6])
+
+    assert np.isnan(scores).tolist() == np.isnan(task.scores[4]).tolist()
+    assert np.isfinite(beside).all()
+
+
+@EACH
+@pytest.mark.parametrize("strategy", [*STRATEGIES.values(), optuna_halving])
+def test_what_lies_between_rows_is_searched(tasks: dict[str, Task], name: str, strategy: Strategy) -> None:
+    task = replace(tasks[name], is_between=True)
+
+    trace = strategy(task, 0)
+
+    assert regrets(trace, task)[-1] < 0.5
+    assert min(trace.rows) >= NUM_ROWS
+    assert wasted(trace, task) is None
+    assert fingerprint([task]) != fingerprint([tasks[name]])
 
 
 def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from search_samples import PARAMS, trial_at
 
 from search.schedulers import FreezeThaw, Resume, Situation, Start
 from search.strategies import make_strategy
+from search.trials import State
 from spaces import SearchSpace
 
 TRIALS = tuple(
@@ -23,17 +24,17 @@ def scheduler(small_space: SearchSpace) -> FreezeThaw:
     return found
 
 
-def test_nothing_is_trained_to_the_end_before_three_quarters_of_the_search(scheduler: FreezeThaw) -> None:
+def test_nothing_is_trained_to_the_end_before_nine_tenths_of_the_search(scheduler: FreezeThaw) -> None:
     assert scheduler.decide(EARLY) == Start(1.0)
-    assert scheduler.decide(replace(EARLY, seconds_left=300.0, seconds_given=1000.0)) == Start(1.0)
+    assert scheduler.decide(replace(EARLY, seconds_left=150.0, seconds_given=1000.0)) == Start(1.0)
 
 
 @pytest.mark.parametrize(
     "later",
     [
         replace(EARLY, max_trials=8),
-        replace(EARLY, max_trials=10),
-        replace(EARLY, seconds_left=200.0, seconds_given=1000.0),
+        replace(EARLY, max_trials=10, trials=(*TRIALS, trial_at(8, {}, ended=State.FAILED))),
+        replace(EARLY, seconds_left=90.0, seconds_given=1000.0),
         replace(EARLY, ends_at_target=True),
     ],
     ids=["all have begun", "most have begun", "most of the time is used", "the first good enough one ends it"],
