@@ -12,7 +12,7 @@ import pytest
 from search.errors import StudyError
 from search.executors import Cluster, Event, Gone
 from tests.books import assert_books_agree
-from tests.command import Desk
+from tests.command import SLOWER, Desk
 from trainer.config import JobConfig, job_config
 from trainer.data import DataSet, prepare
 from trainer.jobfiles import CHECKPOINT, PREDICTIONS, WEIGHTS
@@ -256,8 +256,9 @@ def test_a_whole_search_runs_on_ray(desk: Desk) -> None:
 
 def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
+    (desk.root / "tiny.yaml").write_text(SLOWER.replace("rungs: [4, 12]", "rungs: [12, 24]"))  # there is time to strike
     nodes.add_node(wait=True, **NODE)
-    search = ("search", "--space", "tiny.yaml", "--trials", "10", "--no-race", "--executor", "ray")
+    search = ("search", "--space", "tiny.yaml", "--trials", "4", "--no-race", "--executor", "ray")
     with desk.started(*search, "--address", nodes.address) as running:
         running.wait_for("epoch")
         killed = running.wait_for("started")
@@ -273,7 +274,7 @@ def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(s
     assert lost["at"] - again["at"] < SECONDS
     assert elsewhere["pid"] != again["pid"] != killed["pid"]
     assert outcome["finished"]
-    trials = assert_books_agree(desk.store, "tiny", num_trials=10)
+    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
     struck = trials[killed["trial"]]
     assert struck.deaths == 1, "a lost node counts against nobody"
     assert struck.state.value in ("complete", "pruned"), died
