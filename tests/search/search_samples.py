@@ -15,6 +15,7 @@ from search.book import Book
 from search.engine import Engine
 from search.executors.scripted import Mishap, Script, ScriptedExecutor, Scripts, curve, reading
 from search.jobs import build_job
+from search.ledger import MemoryLedger
 from search.notices import Notice
 from search.plan import Plan
 from search.room import Room
@@ -22,6 +23,7 @@ from search.samplers import Tpe
 from search.schedulers import Enough, Promotion, UntilEnough
 from search.storage import open_storage
 from search.store import Store
+from search.strategies import make_strategy
 from search.study import Study, create_study
 from search.tracking.base import StudyCard
 from search.trials import Record, State, Trial
@@ -187,6 +189,28 @@ def with_mishaps(mishaps: Mapping[int, tuple[Mishap, ...]], scripts: Scripts = l
         return Script(results=whole.results, mishaps=mishaps.get(number, ()))
 
     return script
+
+
+def trials_of(
+    space: SearchSpace, *, sampler: str, scheduler: str, max_trials: int, seed: int = 0, scripts: Scripts = learns
+) -> list[Trial]:
+    """The trials of a scripted search with one worker, on books in memory."""
+    ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
+    executor = ScriptedExecutor(scripts, num_slots=1)
+    strategy = make_strategy(space, seed=seed, sampler=sampler, scheduler=scheduler)
+    Engine(
+        book=ledger,
+        sampler=strategy.sampler,
+        scheduler=strategy.scheduler,
+        executor=executor,
+        data_root=Path(),
+        max_trials=max_trials,
+        deadline=None,
+        is_interrupted=lambda: False,
+        watch=lambda notice: None,
+        clock=lambda: executor.now,
+    ).run()
+    return ledger.trials
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,18 +1,13 @@
 """What the model's sampler draws of a space with few configurations, or with its best at the end of a range."""
 
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import pytest
-from search_samples import METRIC
+from search_samples import trials_of
 
-from search.engine import Engine
-from search.executors.scripted import Script, ScriptedExecutor, curve
-from search.jobs import build_job
-from search.ledger import MemoryLedger
-from search.strategies import make_strategy
-from spaces import SearchSpace, parse_space
+from search.executors.scripted import Script, curve
+from spaces import parse_space
 from trainer.config import JobConfig
 
 TEXT = """
@@ -35,24 +30,9 @@ def learns(_number: int, config: JobConfig) -> Script:
 
 def drawn(text: str, max_trials: int) -> Counter[frozenset[tuple[str, object]]]:
     """How often a search has tried each configuration."""
-    space: SearchSpace = parse_space(text, file=Path("few.yaml"))
-    assert space.objective.metric == METRIC
-    ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
-    executor = ScriptedExecutor(learns, num_slots=1)
-    strategy = make_strategy(space, seed=0, sampler="gp", scheduler="freeze-thaw")
-    Engine(
-        book=ledger,
-        sampler=strategy.sampler,
-        scheduler=strategy.scheduler,
-        executor=executor,
-        data_root=Path(),
-        max_trials=max_trials,
-        deadline=None,
-        is_interrupted=lambda: False,
-        watch=lambda notice: None,
-        clock=lambda: executor.now,
-    ).run()
-    return Counter(frozenset(trial.params.items()) for trial in ledger.trials)
+    space = parse_space(text, file=Path("few.yaml"))
+    trials = trials_of(space, sampler="gp", scheduler="freeze-thaw", max_trials=max_trials, scripts=learns)
+    return Counter(frozenset(trial.params.items()) for trial in trials)
 
 
 def test_no_configuration_is_tried_twice_though_the_best_lies_at_the_end_of_a_range() -> None:

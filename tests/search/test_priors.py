@@ -2,21 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from statistics import mean
 
 import numpy as np
 import pytest
-from search_samples import learns, quality, trial_at
+from search_samples import quality, trial_at, trials_of
 
-from search.engine import Engine
-from search.executors.scripted import ScriptedExecutor
-from search.jobs import build_job
-from search.ledger import MemoryLedger
-from search.samplers import Random, Sampler, WithPriors
+from search.samplers import Random, WithPriors
 from search.samplers.prior import FADES_AFTER, MOST, draw_place
-from search.strategies import make_strategy
 from search.trials import Trial
 from spaces import Confidence, Prior, SearchSpace, Value
 
@@ -114,23 +107,9 @@ def best_of_searches(space: SearchSpace, strategy: tuple[str, str], *, max_trial
     """The quality of the best configuration, in the mean over ten seeds."""
 
     def best(seed: int) -> float:
-        ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
-        executor = ScriptedExecutor(learns, num_slots=1)
-        made = make_strategy(space, seed=seed, sampler=strategy[0], scheduler=strategy[1])
-        sampler: Sampler = made.sampler
-        Engine(
-            book=ledger,
-            sampler=sampler,
-            scheduler=made.scheduler,
-            executor=executor,
-            data_root=Path(),
-            max_trials=max_trials,
-            deadline=None,
-            is_interrupted=lambda: False,
-            watch=lambda notice: None,
-            clock=lambda: executor.now,
-        ).run()
-        return max(map(_quality, ledger.trials))
+        sampler, scheduler = strategy
+        trials = trials_of(space, sampler=sampler, scheduler=scheduler, max_trials=max_trials, seed=seed)
+        return max(map(_quality, trials))
 
     return mean(best(seed) for seed in range(10))
 
