@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from search.errors import StudyError
-from search.samplers import CmaEs, Evolution, Gp, Qmc, Random, Sampler, Tpe, WithinLimits, WithPriors
+from search.samplers import CmaEs, Evolution, Gp, Once, Qmc, Random, Sampler, Tpe, WithinLimits, WithPriors
 from search.schedulers import (
     FreezeThaw,
     Hyperband,
@@ -86,7 +86,8 @@ def make_strategy(space: SearchSpace, *, seed: int, sampler: str, scheduler: str
     check_names(sampler=sampler, scheduler=scheduler)
     ground = Ground(space, seed, Surrogate(Encoding(space)))
     with_priors = WithPriors(sampler=SAMPLERS[sampler](ground), space=space, seed=seed)
-    drawing = WithinLimits(sampler=with_priors, space=space, seed=seed)
+    within_limits = WithinLimits(sampler=with_priors, space=space, seed=seed)
+    drawing = Once(sampler=within_limits, space=space, seed=seed)
     return Strategy(
         sampler=drawing,
         scheduler=SCHEDULERS[scheduler](ground, drawing),

@@ -129,7 +129,7 @@ def search(
         space_text=text,
         study=declared.name if study is None else study,
         source=source,
-        max_trials=_num_trials(declared, trials or declared.budget.trials, sampler),
+        max_trials=_num_trials(declared, trials or declared.budget.trials),
         timeout_seconds=timeout,
         store=store,
         storage=storage,
@@ -152,9 +152,9 @@ def search(
     run_request(_limited(request, patience=patience, target=target), as_json=json)
 
 
-def _num_trials(space: "SearchSpace", wanted: int, sampler: str) -> int:
-    """Return how many trials there may be: no more than configurations, where the sampler draws none twice."""
-    return int(min(wanted, space.num_configurations())) if sampler == "gp" else wanted
+def _num_trials(space: "SearchSpace", wanted: int) -> int:
+    """Return how many trials there may be: no more than configurations, as none is tried twice."""
+    return int(min(wanted, space.num_configurations()))
 
 
 def _cluster(executor: str, address: str | None, cpus: float, gpus: float) -> "Cluster | None":
@@ -222,7 +222,7 @@ def resume(
     from search.resume import remembered_request
 
     request = remembered_request(study, store=store, storage=storage, cache=user_cache())
-    wanted = _num_trials(request.space, trials or request.max_trials, request.sampler)
+    wanted = _num_trials(request.space, trials or request.max_trials)
     request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers)
     if executor == "local":
         request = replace(request, cluster=None)

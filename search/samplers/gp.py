@@ -1,11 +1,12 @@
 """Draws what promises most for the time it takes, by a model of the readings at all rungs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from search.samplers.base import next_baseline
+from search.samplers.once import Tried
 from search.surrogate.candidates import propose
 from search.surrogate.gp import Array
 from search.surrogate.outlook import Outlook, Surrogate
@@ -29,8 +30,7 @@ class Gp:
     seed: int
     propose: Propose | None = None  # None for candidates from the whole space
     _last: tuple[Outlook, Array] | None = None  # what was chosen by an outlook: a scheduler asks before the engine does
-    _known: set[frozenset[tuple[str, Value]]] = field(default_factory=set)  # configurations of the first so many trials
-    _num_known: int = 0
+    _tried: Tried = field(default_factory=Tried)
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -59,12 +59,8 @@ class Gp:
 
     def _untried(self, trials: Sequence[Trial], places: Array) -> Array:
         """Return the first of places (N, P) whose configuration no trial has; the first of all if there is none."""
-        if len(trials) < self._num_known:
-            self._num_known, self._known = 0, set()
-        self._known.update(_key(trial.params) for trial in trials[self._num_known :])
-        self._num_known = len(trials)
         params = self.surrogate.encoding.params
-        new = (place for place in places if _key(params(place)) not in self._known)
+        new = (place for place in places if not self._tried.has(trials, params(place)))
         return np.asarray(next(new, places[0]))
 
     def _candidates(self, rng: np.random.Generator, promising: Array) -> Array:
@@ -74,7 +70,3 @@ class Gp:
 
     def _rng(self, number: int) -> np.random.Generator:
         return np.random.default_rng(derive(self.seed, "sampler", number))
-
-
-def _key(params: Mapping[str, Value]) -> frozenset[tuple[str, Value]]:
-    return frozenset(params.items())
