@@ -1,12 +1,13 @@
 """A ranked portfolio for a space: which few configurations, tried in order, do well on several data sets.
 
-    python -m benchmarks.portfolio --space probe --data folder:A --data files:B --out DIR [--trials 40] [--size 4]
+    python -m benchmarks.portfolio --space probe --data folder:A --data files:B --out DIR [--trials 40] [--splits 3]
 
 The same configurations, the space's baselines and then others drawn by chance, are trained to the end on every data
 set. The portfolio is greedy: first the one with the smallest mean regret, then always the one that lowers the mean of
 the smallest regret so far most (Xu, Hoos and Leyton-Brown 2010, "Hydra"; Feurer et al. 2022, JMLR 23(261)). A regret is
-what a validation score lacks to the best of the data set, in what the median lacks to it. What was trained stays in the
-folder: the same command again goes on.
+what a validation score lacks to the best of the data set, in what the median lacks to it. Where data sets are few,
+several splits into training and validation images stand for more. What was trained stays in the folder: the same
+command again goes on.
 """
 
 import argparse
@@ -34,25 +35,37 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="as of `autoclf search`")
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--size", type=int, default=4)
+    parser.add_argument("--splits", type=int, default=1, help="of each data set")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    for number, source in enumerate(asked.data):
-        changes = [word for change in asked.set for word in ("--set", change)]
-        command = ["search", "--space", asked.space, "--data", source, "--study", f"{asked.space}-{number}"]
+    names = {
+        f"{asked.space}-{number}-{split}": (source, split)
+        for number, source in enumerate(asked.data)
+        for split in range(asked.splits)
+    }
+    for name, (source, split) in names.items():
+        changes = [word for change in (*asked.set, f"data.seed={split}") for word in ("--set", change)]
+        command = ["search", "--space", asked.space, "--data", source, "--study", name]
         words = [*command, "--trials", str(asked.trials), "--store", str(asked.out), *WHOLE, *changes]
         subprocess.run([sys.executable, "-m", "autoclf", *words], check=True)
     space = load_space(asked.space)
-    store = open_store(asked.out)
-    studies = [store.trials(f"{asked.space}-{number}") for number in range(len(asked.data))]
+    studies = [open_store(asked.out).trials(name) for name in names]
     found = regrets([scores_of(trials, space.objective.metric) for trials in studies])
     chosen = greedy(found, asked.size)
-    print("| configuration | " + " | ".join(asked.data) + " | mean regret | of those so far |")
-    print("|---" * (len(asked.data) + 3) + "|")
-    for place, row in enumerate(chosen, start=1):
-        so_far = found[chosen[:place]].min(axis=0).mean()
-        texts = [f"{regret:.2f}" for regret in found[row]]
-        print(f"| {row} | {' | '.join(texts)} | {found[row].mean():.2f} | {so_far:.2f} |")
+    print(table(found, chosen, asked.data))
     print(yaml.safe_dump([settings(space, studies[0][row]) for row in chosen], sort_keys=False))
+
+
+def table(found: NDArray[np.float64], chosen: Sequence[int], sources: Sequence[str]) -> str:
+    """Return the regrets of a portfolio, from all regrets (N, M): M is what there is of sources, split by split."""
+    lines = ["| configuration | " + " | ".join(sources) + " | mean regret | of those so far |"]
+    lines.append("|---" * (len(sources) + 3) + "|")
+    for place, row in enumerate(chosen, start=1):
+        by_source = found[row].reshape(len(sources), -1).mean(axis=1)
+        so_far = found[chosen[:place]].min(axis=0).mean()
+        texts = [f"{regret:.2f}" for regret in (*by_source, found[row].mean(), so_far)]
+        lines.append(f"| {row} | {' | '.join(texts)} |")
+    return "\n".join(lines)
 
 
 def scores_of(trials: Sequence[Trial], objective: str) -> NDArray[np.float64]:
