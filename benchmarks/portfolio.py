@@ -8,6 +8,9 @@ the smallest regret so far most (Xu, Hoos and Leyton-Brown 2010, "Hydra"; Feurer
 what a validation score lacks to the best of the data set, in what the median lacks to it. Where data sets are few,
 several splits into training and validation images stand for more. What was trained stays in the folder: the same
 command again goes on.
+
+Where drawing by chance finds little, or takes too long, search each data set first, with that folder as the store and
+a limit of time, and hand the studies over by --warm-start: what they found best is tried on all data sets.
 """
 
 import argparse
@@ -33,6 +36,7 @@ def main() -> None:
     parser.add_argument("--space", required=True)
     parser.add_argument("--data", action="append", required=True, help="a source; may be given again")
     parser.add_argument("--set", action="append", default=[], help="as of `autoclf search`")
+    parser.add_argument("--warm-start", action="append", default=[], help="as of `autoclf search`")
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--size", type=int, default=4)
     parser.add_argument("--splits", type=int, default=1, help="of each data set")
@@ -45,6 +49,7 @@ def main() -> None:
     }
     for name, (source, split) in names.items():
         changes = [word for change in (*asked.set, f"data.seed={split}") for word in ("--set", change)]
+        changes += [word for study in asked.warm_start for word in ("--warm-start", study)]
         command = ["search", "--space", asked.space, "--data", source, "--study", name]
         words = [*command, "--trials", str(asked.trials), "--store", str(asked.out), *WHOLE, *changes]
         subprocess.run([sys.executable, "-m", "autoclf", *words], check=True)

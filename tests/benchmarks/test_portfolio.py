@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from benchmarks.portfolio import greedy, regrets
+from benchmarks.portfolio import greedy, regrets, table
 
 REGRETS = arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 4)), elements=st.floats(0, 2))
 
@@ -32,3 +32,10 @@ def test_regret_is_0_for_the_best_1_for_the_median_and_2_for_what_failed() -> No
 
     assert np.allclose(found[:, 0], [0.0, 1.0, 2.0, 2.0, 0.25])
     assert found[:, 1].tolist() == [0.0] * 5
+
+
+def test_the_table_has_the_mean_over_splits_of_each_source() -> None:
+    lines = table(np.array([[0.06, 0.5, 1.0, 2.0], [0.1, 0.1, 0.2, 0.4]]), [1, 0], ["a", "b"]).splitlines()
+
+    assert lines[2] == "| 1 | 0.10 | 0.30 | 0.20 | 0.20 |"
+    assert lines[3] == "| 0 | 0.28 | 1.50 | 0.89 | 0.19 |"
