@@ -153,7 +153,7 @@ class Book:
                 continue
             if trial.state is State.RUNNING:
                 trial = self.record(trial.number, {"kind": "released", "at": time.time()})
-            if trial.state is State.PAUSED and trial.epoch >= self.space.budget.epochs:
+            if trial.state is State.PAUSED and trial.has_reached(self.space.budget.epochs):
                 self._tell_anew(trial)  # before its end: a finished trial takes no more values
                 self.end(trial.number, State.COMPLETE)  # its driver came no further than to write that it is there
 
@@ -166,11 +166,16 @@ class Book:
             self.trials[number : number + 1] = [trial]
 
     def _open_logs_of_others(self, num: int) -> None:
-        """Begin the logs of trials that stand in the study and have none: their driver died in between."""
+        """Read the logs of trials that stand in the study, and begin those that are missing: their driver died."""
         if num <= len(self.trials):
             return
         for frozen in self.study.trials()[len(self.trials) : num]:
-            self._open_log(frozen.number, frozen.params, frozen.user_attrs["autoclf.uid"])
+            trial = trials.fold(eventlog.read(self.store.log(self.name, frozen.number)))
+            if trial is None:
+                self._open_log(frozen.number, frozen.params, frozen.user_attrs["autoclf.uid"])
+            else:  # its driver died in its turn, and the database took back what it had noted
+                self.trials.append(trial)
+                self._of_others.add(frozen.number)
 
     def _open_log(self, number: int, params: Mapping[str, Value], uid: str) -> Trial:
         record = trials.created(number=number, uid=uid, params=params, config=flat(self.build(params)), at=time.time())

@@ -94,7 +94,7 @@ class Repeats:
                 )
             if repeat.state is State.RUNNING:
                 self.record(number, {"kind": "released", "at": time.time()})
-            elif repeat.state is State.PAUSED and repeat.epoch >= self.space.budget.epochs:
+            elif repeat.state is State.PAUSED and repeat.has_reached(self.space.budget.epochs):
                 self.end(number, State.COMPLETE)
 
     def _log(self, number: int) -> Path:

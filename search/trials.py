@@ -65,8 +65,12 @@ class Trial:
 
     @property
     def is_owed(self) -> bool:
-        """Say whether it was never sent anywhere, or not where it was sent, and no worker has it."""
-        return self.state is State.PAUSED and (not self.target or self.target > self.epoch)
+        """Say whether it was never sent anywhere, or did not arrive where it was sent, and no worker has it."""
+        return self.state is State.PAUSED and (self.target not in self.reached or self.target > self.epoch)
+
+    def has_reached(self, epoch: float) -> bool:
+        """Say whether it arrived at an epoch or beyond, with its results and weights, not just with a checkpoint."""
+        return bool(self.reached) and self.reached[-1] >= epoch
 
     @property
     def is_hopeless(self) -> bool:
@@ -139,6 +143,8 @@ def fold(records: Iterable[Record]) -> Trial | None:
 def apply(trial: Trial, record: Record) -> Trial:
     """Return the trial after one more record of its log."""
     match record["kind"]:
+        case "created":  # by a driver that did not see that another one had written it
+            return trial
         case "ordered":
             return replace(trial, state=State.RUNNING, target=record["until"])
         case "released":  # its driver died

@@ -34,7 +34,7 @@ from trainer.files import replacing, write_bytes
 from trainer.footprint import GLANCE_SECONDS, TIMED_SECONDS, footprint
 from trainer.jobfiles import PREDICTIONS, SAMPLES, TEST_PREDICTIONS, WEIGHTS
 from trainer.launch import launch
-from trainer.lengths import portion_size, steps_in_epoch
+from trainer.lengths import portion_size, steps_in_epoch, steps_until
 from trainer.limits import check_limits
 from trainer.loop import Scored, is_over, predict_split, train
 from trainer.measure import measure
@@ -199,7 +199,10 @@ def _trains_on_all(config: JobConfig) -> bool:
 
 
 def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> Reached | Stopped:
-    """Train, or fit, to the ordered epoch or until asked to stop; save where it matters."""
+    """Train, or fit, to the ordered epoch or until asked to stop; save where it matters.
+
+    Who is asked to stop when nothing is left to train has arrived.
+    """
     go_on = fit if isinstance(run.order.config.model, Classical) else train
     shown_at, halvings = 0.0, run.state.halvings
     for result in go_on(
@@ -222,7 +225,7 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
         if run.state.halvings > halvings:
             halvings = run.state.halvings
             emit(Halved(portion=portion_size(run.order.config, halvings), at=time.time()))
-        if run.state.team.agrees(should_stop(), run.val_images.device):
+        if not _is_there(run) and run.state.team.agrees(should_stop(), run.val_images.device):
             _save(run)
             return Stopped(epoch=_epoch_of(run), at=time.time())
     return _arrive(run)
@@ -299,6 +302,12 @@ def _save(run: _Run) -> None:
 def _has_ended(run: _Run) -> bool:
     """Say whether no step follows, whatever may be ordered."""
     return run.state.step >= run.state.num_steps or is_over(run.state, run.order.config)
+
+
+def _is_there(run: _Run) -> bool:
+    """Say whether no step is left until the ordered epoch."""
+    last = steps_until(run.order.config, len(run.train_images), run.order.until)
+    return run.state.step >= last or is_over(run.state, run.order.config)
 
 
 def _epoch_of(run: _Run) -> float:

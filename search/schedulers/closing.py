@@ -31,9 +31,9 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
     if needed is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left:
         return None
     for trial in hopes:
-        following = next(rung for rung in rungs if rung > trial.epoch)
         if trial.state is State.RUNNING:
             continue
+        following = next(rung for rung in rungs if not trial.has_reached(rung))
         if not fits(trial.seconds_until(following), situation):
             return None  # too late for it, not for shorter stretches
         if situation.has_free_slot:

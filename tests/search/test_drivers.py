@@ -25,9 +25,10 @@ from search.storage import open_storage
 from search.store import Store
 from search.study import create_study
 from search.suggest import distributions
-from search.trials import State, Trial, fold
+from search.trials import State, Trial, created, fold, ordered
 from spaces import SearchSpace
 from tests.postgres import Server
+from trainer.config import flat
 
 pytestmark = pytest.mark.timeout(120)
 GRACE_SECONDS = 1.0
@@ -247,6 +248,33 @@ def test_a_trial_whose_driver_died_before_its_log_began_is_one_of_those_asked_fo
     assert one.error is None
     trials = assert_books_are_sound(server, store, one.study, 12)
     assert [trial.uid for trial in trials].count("orphan") == 1
+
+
+def test_a_trial_whose_driver_died_in_its_turn_goes_on_from_its_log(
+    begin: Begin, server: Server, store: Store, small_space: SearchSpace
+) -> None:
+    """The database takes back what such a driver had noted; the study and the log keep the trial."""
+    one = begin()
+    while len(store.trials(one.study)) < 3:
+        time.sleep(0.01)
+    storage = open_storage(server.url())
+    known = store.trials(one.study)[0]
+    record = {"params": dict(known.params), "config": flat(known.config), "at": 0.0}
+
+    with PostgresCrew(storage.engine, one.study) as dead, dead.turn():
+        study = create_study(storage, one.study, METRIC)
+        number = study.add_trial(known.params, distributions(small_space, known.params), uid="dead")
+        log = store.log(one.study, number)
+        log.parent.mkdir()
+        eventlog.append(log, created(number=number, uid="dead", **record))
+        eventlog.append(log, ordered(1.0, at=0.0))
+    storage.engine.dispose()
+
+    one.thread.join()
+    assert one.error is None
+    trials = assert_books_are_sound(server, store, one.study, 12)
+    assert [trial.uid for trial in trials].count("dead") == 1
+    assert [record["kind"] for record in eventlog.read(log)].count("created") == 1
 
 
 @pytest.mark.slow

@@ -119,10 +119,17 @@ def test_a_stopped_trial_has_a_checkpoint_where_it_was_stopped() -> None:
     assert (trial.epoch, trial.reached) == (1.75, (1.0,))
 
 
-def test_a_stop_beyond_the_target_leaves_nothing_owed() -> None:
-    trial = after(new_trial(), ordered(3.0), Stopped(epoch=3.0000001, at=1.0))
+def test_a_trial_that_was_stopped_where_it_was_sent_to_has_not_arrived() -> None:
+    trial = after(new_trial(), ordered(3.0), result(3.0), Stopped(epoch=3.0000001, at=1.0))
 
-    assert (trial.epoch, trial.is_owed) == (3.0, False)
+    assert (trial.epoch, trial.is_owed, trial.has_reached(3.0)) == (3.0, True, False)
+
+
+def test_a_creation_that_two_drivers_wrote_down_counts_once() -> None:
+    records = [to_record(event) for event in (result(1.0), reached(1.0))]
+    begun = trials.created(number=0, uid="a", params={}, config=flat(new_trial().config), at=0.0)
+
+    assert trials.fold([begun, ordered(1.0), begun, *records]) == trials.fold([begun, ordered(1.0), *records])
 
 
 def test_deaths_are_counted_and_take_no_result_away() -> None:

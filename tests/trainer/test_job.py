@@ -114,7 +114,7 @@ def test_a_job_that_is_there_already_says_so_again(desk: Desk, undisturbed: Desk
     assert_ends_as(desk, undisturbed)
 
 
-@pytest.mark.parametrize(("steps", "epoch"), [(1, 0.25), (3, 0.75), (4, 1.0), (6, 1.5), (8, 2.0)])
+@pytest.mark.parametrize(("steps", "epoch"), [(1, 0.25), (3, 0.75), (4, 1.0), (6, 1.5), (7, 1.75)])
 def test_a_job_that_was_asked_to_stop_goes_on_as_if_it_had_not(
     desk: Desk, undisturbed: Desk, steps: int, epoch: float
 ) -> None:
@@ -127,6 +127,13 @@ def test_a_job_that_was_asked_to_stop_goes_on_as_if_it_had_not(
     again = desk.train()
     assert isinstance(again[0], Started)
     assert again[0].epoch == epoch
+    assert_ends_as(desk, undisturbed)
+
+
+def test_a_job_that_was_asked_to_stop_after_its_last_step_has_arrived(desk: Desk, undisturbed: Desk) -> None:
+    found = desk.train(should_stop=stop_after(8))
+
+    assert isinstance(found[-1], Reached)
     assert_ends_as(desk, undisturbed)
 
 
