@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
-LEAST_WORK = 0.5  # seconds of a processor; less is what a sleeping process's own threads take
+LEAST_SHARE = 0.02  # of a processor; less is what a sleeping process's own threads take, those of Ray half a percent
+LEAST_WORK = 0.02  # seconds of a processor: two ticks of its clock
 
 
 @dataclass(slots=True)
@@ -14,18 +15,24 @@ class Silence:
 
     pid: int
     _since: float = field(default_factory=time.monotonic)
-    _work: float = 0.0  # seconds of a processor, when the silence began
+    _looked_at: float = field(default_factory=time.monotonic)
+    _work: float = 0.0  # seconds of a processor, at the last look
 
     def broken(self) -> None:
         """Note that the process has spoken."""
-        self._since, self._work = time.monotonic(), self._work_so_far()
+        self._since = self._looked_at = time.monotonic()
+        self._work = self._work_so_far()
 
     def seconds(self) -> float:
-        """Return how long the silence lasts; nothing for a process that is gone, stopped or has computed since."""
-        work = self._work_so_far()
-        if work - self._work >= LEAST_WORK or self._is_stopped():
-            self._since, self._work = time.monotonic(), work
-        return time.monotonic() - self._since
+        """Return how long the silence lasts; nothing for a process that is gone, stopped or has computed since.
+
+        It has computed if it was at work between this look and the last: what little sleeping threads do, adds up.
+        """
+        now, work = time.monotonic(), self._work_so_far()
+        if work - self._work >= max(LEAST_WORK, LEAST_SHARE * (now - self._looked_at)) or self._is_stopped():
+            self._since = now
+        self._looked_at, self._work = now, work
+        return now - self._since
 
     def _work_so_far(self) -> float:
         try:

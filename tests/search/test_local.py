@@ -71,6 +71,23 @@ def test_a_process_that_waits_is_silent_until_it_speaks() -> None:
     assert silence.seconds() < 0.2
 
 
+def test_the_little_that_sleeping_threads_do_does_not_add_up_to_work() -> None:
+    """As Ray's: 0.5 % of a processor, ten minutes long."""
+    clock, used = 0.0, 0.0
+    silence = Silence(os.getpid())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.executors.silence.time.monotonic", lambda: clock)
+        patch.setattr(Silence, "_work_so_far", lambda _: used)
+        silence.broken()
+        for _ in range(120):
+            clock, used = clock + 5.0, used + 0.025
+            found = silence.seconds()
+        used += 0.2
+        assert silence.seconds() == 0.0
+
+    assert found == 600.0
+
+
 def test_a_process_that_is_stopped_is_not_silent() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as sleeper:
         silence = Silence(sleeper.pid)
