@@ -1,8 +1,10 @@
 """Compare search strategies on recorded learning curves, at equal simulated budgets.
 
-python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--variants] [--ours] [--between] [--out FOLDER]
+python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--variants] [--ours] [--rows] [--out FOLDER]
 
-Searches that are done lie in the folder and are not run again, unless the sources that they depend on have changed.
+Any configuration can be trained, and goes as the nearest row of the table went; with --rows only the rows themselves
+can be, each once. Searches that are done lie in the folder and are not run again, unless the sources that they depend
+on have changed.
 """
 
 import argparse
@@ -32,19 +34,22 @@ STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **o
 
 
 @cache
-def _tasks(folder: Path, is_between: bool) -> Sequence[Task]:
-    return [replace(task, is_between=is_between) for task in load_tasks(folder)]
+def _tasks(folder: Path, is_continuous: bool) -> Sequence[Task]:
+    return [replace(task, is_continuous=is_continuous) for task in load_tasks(folder)]
 
 
 @cache
-def _fingerprint(folder: Path, is_between: bool) -> str:
-    return fingerprint(_tasks(folder, is_between))
+def _fingerprint(folder: Path, is_continuous: bool) -> str:
+    return fingerprint(_tasks(folder, is_continuous))
 
 
-def _search(folder: Path, is_between: bool, out: Path, strategy: str, number: int, seed: int) -> Trace:
-    task = _tasks(folder, is_between)[number]
+def _search(folder: Path, is_continuous: bool, out: Path, strategy: str, number: int, seed: int) -> Trace:
+    task = _tasks(folder, is_continuous)[number]
     place = (
-        out / "ours" / _fingerprint(folder, is_between) / f"{strategy.replace(' ', '-')}-{version(SOURCES[strategy])}"
+        out
+        / "ours"
+        / _fingerprint(folder, is_continuous)
+        / f"{strategy.replace(' ', '-')}-{version(SOURCES[strategy])}"
     )
     return kept(place / f"{task.name}-{seed}.json", lambda: STRATEGIES[strategy](task, seed))
 
@@ -63,31 +68,34 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="strategies whose name holds this text; may be given again")
     parser.add_argument("--variants", action="store_true", help="add other strategies of ours, which take an hour")
     parser.add_argument("--ours", action="store_true", help="leave out tools that need an environment of their own")
-    parser.add_argument(
-        "--between", action="store_true", help="train any configuration, by rows near it; implies --ours"
-    )
+    parser.add_argument("--rows", action="store_true", help="train rows of the table alone, each once")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=Path("bench-search"))
     asked = parser.parse_args()
-    tasks = _tasks(asked.curves, asked.between)
+    is_continuous = not asked.rows
+    tasks = _tasks(asked.curves, is_continuous)
     asked.out.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in STRATEGIES if asked.variants or name not in VARIANTS]
+    wanted = [
+        name
+        for name in STRATEGIES
+        if asked.variants or name not in VARIANTS or (asked.rows and name == ours.AMONG_ROWS)
+    ]
     names = [name for name in wanted if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
-    search = partial(_search, asked.curves, asked.between, asked.out)
+    search = partial(_search, asked.curves, is_continuous, asked.out)
     with ProcessPoolExecutor(asked.processes, initializer=_begin) as pool:
         traces = pool.map(search, *zip(*jobs, strict=True))
         runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
         for (name, number, _), trace in zip(jobs, traces, strict=True):
             runs[name, tasks[number].name].append(trace)
-    if not asked.ours and not asked.between:
+    if not asked.ours:
         runs |= traces_of_others(
             tasks, seeds=asked.seeds, out=asked.out, processes=asked.processes, only=asked.only or []
         )
     curves = curves_of(runs, tasks)
     found = table(runs, curves, tasks)
     means = summary(found)
-    name = "regret_between" if asked.between else "regret"
+    name = "regret" if is_continuous else "regret_rows"
     found.to_csv(asked.out / f"{name}.csv", index=False)
     means.to_csv(asked.out / f"{name}_means.csv")
     draw(curves, tasks, [name for name, _ in runs if name not in VARIANTS], asked.out / f"{name}.png")

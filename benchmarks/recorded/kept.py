@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import optuna
+
 from benchmarks.recorded.traces import Trace
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +22,8 @@ OPTUNAS = (*REPLAYED, "benchmarks/recorded/optuna_runs.py", "search/suggest.py",
 
 
 def version(sources: Sequence[str]) -> str:
-    """Return a name for sources, which are files and folders of this repository, as they are now."""
-    digest = hashlib.sha256()
+    """Return a name for sources, which are files and folders of this repository, as they are now, and for Optuna."""
+    digest = hashlib.sha256(optuna.__version__.encode())
     for source in sources:
         place = ROOT / source
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:

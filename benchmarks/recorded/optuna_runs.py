@@ -1,7 +1,7 @@
 """Optuna's own samplers and pruners on a recorded task, as a plain Optuna script uses them: one trial at a time.
 
-Optuna draws from the ranges, the nearest row of the table is trained unless what lies between rows may be, and the
-trial holds that row's own hyperparameters from then on.
+Optuna draws from the ranges. Where rows of the table alone can be trained, the trial holds the hyperparameters of the
+row that is taken for it from then on.
 """
 
 import warnings
@@ -13,7 +13,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from benchmarks.recorded.replay import Rows, nearest, params_of, space_of
+from benchmarks.recorded.replay import Rows, space_of
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
 from search.suggest import distribution
@@ -35,24 +35,28 @@ def optuna_tpe(task: Task, seed: int) -> Trace:
 
 def optuna_halving(task: Task, seed: int) -> Trace:
     """TPE and successive halving."""
+    return _run(task, _tpe(seed), SuccessiveHalvingPruner(min_resource=task.first_rung, reduction_factor=ETA))
+
+
+def optuna_halving_at_once(task: Task, seed: int) -> Trace:
+    """TPE and successive halving from the first epoch on, as Optuna's examples have it."""
     return _run(task, _tpe(seed), SuccessiveHalvingPruner(min_resource=1, reduction_factor=ETA))
 
 
 def optuna_hyperband(task: Task, seed: int) -> Trace:
     """TPE and Hyperband."""
+    pruner = HyperbandPruner(min_resource=task.first_rung, max_resource=task.num_epochs, reduction_factor=ETA)
+    return _run(task, _tpe(seed), pruner)
+
+
+def optuna_hyperband_at_once(task: Task, seed: int) -> Trace:
+    """TPE and Hyperband from the first epoch on."""
     return _run(task, _tpe(seed), HyperbandPruner(min_resource=1, max_resource=task.num_epochs, reduction_factor=ETA))
 
 
 def optuna_median(task: Task, seed: int) -> Trace:
     """TPE and the median rule, with the start-up of Optuna's examples."""
     return _run(task, _tpe(seed), MedianPruner(n_startup_trials=5, n_warmup_steps=3))
-
-
-def optuna_median_among_rows(task: Task, seed: int) -> Trace:
-    """TPE that weighs rows of the table, and the median rule."""
-    sampler = AmongRows(seed=seed, multivariate=True)
-    sampler.task = task
-    return _run(task, sampler, MedianPruner(n_startup_trials=5, n_warmup_steps=3))
 
 
 STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
@@ -63,25 +67,13 @@ STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {
     "Optuna TPE + MedianPruner": optuna_median,
 }
 VARIANTS: Mapping[str, Callable[[Task, int], Trace]] = {
-    "Optuna TPE among rows + MedianPruner": optuna_median_among_rows,
+    "Optuna TPE + SuccessiveHalvingPruner from epoch 1": optuna_halving_at_once,
+    "Optuna TPE + HyperbandPruner from epoch 1": optuna_hyperband_at_once,
 }
 
 
 def _tpe(seed: int) -> TPESampler:
     return TPESampler(seed=seed, multivariate=True)
-
-
-class AmongRows(TPESampler):
-    """TPE whose candidates are moved to the nearest rows before it weighs them, as those of our model are."""
-
-    task: Task
-
-    def _compute_acquisition_func(self, samples, below, above):  # type: ignore[no-untyped-def]
-        for place in range(len(next(iter(samples.values())))):
-            drawn = {name: samples[name][place] for name in self.task.names}
-            for name, value in params_of(self.task, nearest(self.task, drawn, ())).items():
-                samples[name][place] = value
-        return super()._compute_acquisition_func(samples, below, above)
 
 
 def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
@@ -94,7 +86,7 @@ def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
         rows = Rows(task, space_of(task, (float(task.num_epochs),)))
         ranges = {param.name: distribution(param) for param in rows.space.params}
         trace, now = Trace(), 0.0
-        while now < task.budget and len(rows.taken) < len(task.values):
+        while now < task.budget and not rows.is_used_up:
             trial = study.ask(ranges)
             taken = rows.take(trial.params)
             number = storage.get_trial_id_from_study_id_trial_number(

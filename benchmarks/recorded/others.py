@@ -18,7 +18,7 @@ from benchmarks.recorded.traces import Trace
 
 SCRIPTS = Path(__file__).parent / "foreign"
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"  # a torch that goes with its torchvision
-PARTS = ("units", "scores", "seconds", "budget")
+PARTS = ("units", "scores", "seconds", "budget", "first_rung", "is_continuous")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -68,8 +68,12 @@ def traces_of_others(
     Returns:
         By strategy and task, a trace a seed.
     """
-    tables = out / "tables.npz"
-    np.savez(tables, **{f"{task.name}/{part}": np.asarray(getattr(task, part)) for task in tasks for part in PARTS})
+    tables = out / f"tables-{fingerprint(tasks)}.npz"
+    parts = {f"{task.name}/{part}": np.asarray(getattr(task, part)) for task in tasks for part in PARTS}
+    if not tables.exists():
+        unfinished = tables.with_name(f"unfinished-{os.getpid()}.npz")
+        np.savez(unfinished, **parts)  # type: ignore[arg-type]  -- none of them is called `file` or `allow_pickle`
+        unfinished.rename(tables)
     jobs = [
         (tool, strategy, seed)
         for tool in TOOLS
@@ -115,9 +119,10 @@ def _search(tool: Tool, python: Path | None, tables: Path, place: Path, strategy
         unfinished = file.with_suffix(".unfinished")
         command = [python, tool.script, tables, strategy, str(seed), unfinished]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ONE_THREAD)
-        if done.returncode:
+        if done.returncode or not unfinished.exists():
             sys.stderr.write(f"{done.stderr}{strategy} failed with seed {seed}; that search is left out.\n")
             return None
+        sys.stderr.write(done.stderr)  # of tasks on which it failed
         unfinished.rename(file)
     return file
 

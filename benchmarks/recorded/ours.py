@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from benchmarks.recorded.replay import OBJECTIVE, Rows, replay, space_of
-from benchmarks.recorded.tasks import Task
+from benchmarks.recorded.tasks import FIRST_RUNG, Task
 from benchmarks.recorded.traces import Trace
 from benchmarks.recorded.views import AsOptunaHasIt, OnForecasts, OnLastReadings, OnOneRung
 from search.samplers import Gp, Random, Sampler, Tpe
@@ -19,9 +19,9 @@ FINE_ETA = 2
 
 
 def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
-    """Return whole epochs, from the last one down by a factor each, above 1."""
+    """Return whole epochs, from the last one down by a factor each, to the first rung of all strategies."""
     rungs = [num_epochs]
-    while round(num_epochs / eta ** len(rungs)) > 1:
+    while round(num_epochs / eta ** len(rungs)) >= FIRST_RUNG:
         rungs.insert(0, round(num_epochs / eta ** len(rungs)))
     return tuple(map(float, rungs))
 
@@ -42,21 +42,21 @@ def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = 
     return search
 
 
-def _freeze_thaw(rungs: Callable[[int], tuple[float, ...]], *, is_among_rows: bool = True) -> Search:
+def _freeze_thaw(rungs: Callable[[int], tuple[float, ...]], *, is_among_rows: bool = False) -> Search:
     """Return freeze and thaw with Gaussian processes.
 
     Args:
         rungs: From the number of epochs.
-        is_among_rows: Whether the model weighs rows of the table. Else it weighs any configuration, and where that is
-            not in the table the nearest row is trained: the place that it thinks best is never tried, so that it is
-            asked for again and again, which no search of real trainings suffers from.
+        is_among_rows: Whether the model weighs the free rows of the table, where these alone can be trained: else the
+            place that it thinks best is never tried, so that it is asked for again and again, which no search of real
+            trainings suffers from.
     """
 
     def search(task: Task, seed: int) -> Trace:
         space = space_of(task, rungs(task.num_epochs))
         surrogate, rows = Surrogate(Encoding(space)), Rows(task, space)
         sampler = Gp(
-            surrogate=surrogate, seed=seed, propose=rows.propose if is_among_rows and not task.is_between else None
+            surrogate=surrogate, seed=seed, propose=rows.propose if is_among_rows and not task.is_continuous else None
         )
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
         return replay(task, space, scheduler, sampler, rows)
@@ -89,12 +89,13 @@ def _random(space: SearchSpace, seed: int) -> Sampler:
 
 
 DEFAULT = "freeze-thaw + GP"
+AMONG_ROWS = "freeze-thaw + GP among rows"
 STRATEGIES: Mapping[str, Search] = {
     DEFAULT: _freeze_thaw(fine_rungs_of),
     "promotion + TPE": _by_ranks(_tpe()),
 }
 VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sampler might see
-    "freeze-thaw + GP, nearest rows": _freeze_thaw(fine_rungs_of, is_among_rows=False),
+    AMONG_ROWS: _freeze_thaw(fine_rungs_of, is_among_rows=True),
     "freeze-thaw + GP on few rungs": _freeze_thaw(rungs_of),
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),
     "freeze-thaw + random": _freeze_thaw_with(_random),

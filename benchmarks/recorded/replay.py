@@ -22,6 +22,7 @@ from spaces import BudgetSpec, DataSpec, Objective, Param, SearchSpace, Value
 from trainer.config import JobConfig
 
 OBJECTIVE = "val/loss"
+MOST_TRIALS = 100_000  # of a search whose time alone is limited
 
 
 def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
@@ -42,26 +43,30 @@ def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
 
 @dataclass(slots=True)
 class Rows:
-    """The trainings of a search: rows of a table, each once, or what lies between them; by trial number."""
+    """What a search has trained, by trial number: rows of a table of N, plus N for each time that one came before."""
 
     task: Task
     space: SearchSpace
-    taken: list[int] = field(default_factory=list)  # rows; beyond those of the table, such as lie between them
-    between: list[tuple[Array, Array]] = field(default_factory=list)  # scores and seconds (E,) of these
+    taken: list[int] = field(default_factory=list)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Say whether nothing is left to train."""
+        return not self.task.is_continuous and len(self.taken) == len(self.task.values)
 
     def take(self, drawn: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Take what is to be trained for drawn hyperparameters; return its own hyperparameters."""
-        if self.task.is_between:
-            self.taken.append(len(self.task.values) + len(self.between))
-            self.between.append(self.task.between(place_of(self.task, drawn)))
-            return drawn
-        self.taken.append(nearest(self.task, drawn, self.taken))
-        return params_of(self.task, self.taken[-1])
+        """Take what is trained for drawn hyperparameters; return the hyperparameters that it counts for."""
+        if not self.task.is_continuous:
+            self.taken.append(nearest(self.task, drawn, self.taken))
+            return params_of(self.task, self.taken[-1])
+        row, num = nearest(self.task, drawn, ()), len(self.task.values)
+        self.taken.append(row + num * sum(taken % num == row for taken in self.taken))
+        return drawn
 
-    def curve(self, row: int) -> tuple[Array, Array]:
+    def curve(self, taken: int) -> tuple[Array, Array]:
         """Return the scores and seconds (E,) of a training."""
-        num = len(self.task.values)
-        return (self.task.scores[row], self.task.seconds[row]) if row < num else self.between[row - num]
+        row = taken % len(self.task.values)
+        return self.task.scores[row], self.task.seconds[row]
 
     def propose(self, rng: np.random.Generator, promising: Array) -> Array:
         """Return the places of rows that are free: some drawn evenly, others nearest to steps from promising places."""
@@ -138,7 +143,7 @@ def replay(
         scheduler=scheduler,
         executor=executor,
         data_root=Path(),
-        max_trials=len(task.values),
+        max_trials=MOST_TRIALS if task.is_continuous else len(task.values),
         deadline=task.budget,
         is_interrupted=lambda: executor.now >= task.budget,
         watch=watch,

@@ -10,6 +10,7 @@ table than in another.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +24,7 @@ FULL_TRAININGS = 20  # of mean length, that a search may spend
 FULL_SECONDS = 1000.0  # of a full training, in the mean
 LEAST_SHARE = 1e-3  # of the mean epoch, that any epoch takes
 LEAST_WIDTH = 1e-12  # from the median of full trainings to the best score
-NUM_NEAREST = 5  # rows that a configuration between them is taken for
-LEAST_DISTANCE = 1e-12  # squared, in units
+FIRST_RUNG = 2  # epochs: after one, scores in the tables at hand say next to nothing of the end
 LOG_RATIO = 10.0  # largest to smallest value of a column that may be drawn evenly in its logarithm
 
 
@@ -40,7 +40,8 @@ class Task:
         units: float64 (N, D) in [0, 1]: linear or logarithmic in the domains.
         scores: float64 (N, E) after each epoch, larger is better; NaN from the epoch on at which training diverged.
         seconds: float64 (N, E) that each epoch took, above 0.
-        is_between: Whether any configuration may be trained, as `between` has it, or rows of the table alone.
+        is_continuous: Whether any configuration may be trained, as often as wanted, and goes as its nearest row went;
+            else rows of the table alone may, each once.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Task:
     units: NDArray[np.float64]
     scores: NDArray[np.float64]
     seconds: NDArray[np.float64]
-    is_between: bool = False
+    is_continuous: bool = True
 
     @property
     def num_epochs(self) -> int:
@@ -68,21 +69,14 @@ class Task:
         last: NDArray[np.float64] = self.scores[:, -1]
         return np.where(np.isfinite(last), last, -np.inf)
 
-    def between(self, place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the scores and seconds (E,) of a configuration at a place (D,): the means of its nearest rows'.
+    def final(self, row: int) -> float:
+        """Return the score at the last epoch of a row, or of one that goes as it went: N more, 2 N more and so on."""
+        return float(self.finals[row % len(self.values)])
 
-        The nearer a row, the more it counts (inverse squares of distances, Shepard 1968). Where the nearest one
-        diverged, it is that one's; else others that did are left out.
-        """
-        distances = ((self.units - place) ** 2).sum(axis=1)
-        rows = np.argsort(distances, kind="stable")[:NUM_NEAREST]
-        is_sound = np.isfinite(self.scores[rows]).all(axis=1)
-        if not is_sound[0]:
-            return self.scores[rows[0]], self.seconds[rows[0]]
-        rows = rows[is_sound]
-        weights = 1 / np.maximum(distances[rows], LEAST_DISTANCE)
-        weights /= weights.sum()
-        return weights @ self.scores[rows], weights @ self.seconds[rows]
+    @property
+    def first_rung(self) -> int:
+        """Return the epoch at which trainings are compared first, by whatever compares them."""
+        return min(FIRST_RUNG, self.num_epochs)
 
     def regret(self, score: float) -> float:
         """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below.
@@ -118,7 +112,7 @@ def fingerprint(tasks: Sequence[Task]) -> str:
     for task in tasks:
         for part in (task.units, task.scores, task.seconds):
             digest.update(repr((task.name, task.names, part.shape)).encode() + part.tobytes())
-        digest.update(b"between" * task.is_between)
+        digest.update(b"continuous" * task.is_continuous)
     return digest.hexdigest()[:12]
 
 
@@ -134,21 +128,28 @@ def _tasks_in(path: Path) -> Iterator[Task]:
 
 
 def _lcbench(data: dict[str, NDArray[np.generic]]) -> Iterator[Task]:
-    """Accuracies in percent; seconds as they were recorded, cumulated."""
+    """Accuracies in percent; seconds as they were recorded, cumulated: one an epoch, where they were not."""
     outputs = [str(name) for name in data["y_names"]]
+    if "val_accuracy" not in outputs:
+        raise SystemExit(f"A table of accuracies has no output `val_accuracy`, but {', '.join(outputs)}.")
     for number, name in enumerate(data["tasks"]):
         curves = data["y"][number].astype(np.float64)
-        clock = np.fmax.accumulate(np.nan_to_num(curves[:, :, outputs.index("time")]), axis=1)
-        seconds = np.diff(clock, axis=1, prepend=0.0)
         scores = curves[:, :, outputs.index("val_accuracy")] / 100
-        yield _task(f"lcbench-{name}", data["x_names"], data["x"], scores, seconds)
+        seconds = np.ones_like(scores)
+        if "time" in outputs:
+            clock = np.fmax.accumulate(np.nan_to_num(curves[:, :, outputs.index("time")]), axis=1)
+            seconds = np.diff(clock, axis=1, prepend=0.0)
+        yield from _task(f"lcbench-{name}", data["x_names"], data["x"], scores, seconds)
 
 
 def _taskset(data: dict[str, NDArray[np.generic]]) -> Iterator[Task]:
     """Losses; a point of each curve is taken for an epoch and a second."""
     for name in (key.removeprefix("valid_") for key in data if key.startswith("valid_")):
         scores = -data[f"valid_{name}"].astype(np.float64)
-        yield _task(f"taskset-{name}", data["hp_names"], data[f"hp_{name}"], scores, np.ones_like(scores))
+        if f"hp_{name}" not in data:
+            sys.stderr.write(f"There are curves of {name}, and no hyperparameters `hp_{name}`: it is left out.\n")
+            continue
+        yield from _task(f"taskset-{name}", data["hp_names"], data[f"hp_{name}"], scores, np.ones_like(scores))
 
 
 def _task(
@@ -157,23 +158,40 @@ def _task(
     values: NDArray[np.generic],
     scores: NDArray[np.float64],
     seconds: NDArray[np.float64],
-) -> Task:
-    table = values.astype(np.float64)
+) -> Iterator[Task]:
+    """Yield the task of a table; nothing, with a word, if there is nothing to search in it."""
+    table = np.stack([_numbers(column) for column in values.T], axis=1)
     says_something = np.isfinite(table).all(axis=0) & (table.min(axis=0) < table.max(axis=0))
+    if not says_something.any() or not np.isfinite(scores).any():
+        sys.stderr.write(f"In {name} no hyperparameter takes several values, or no score is finite: it is left out.\n")
+        return
     table, names = table[:, says_something], names[says_something]
     has_diverged = np.logical_or.accumulate(~np.isfinite(scores), axis=1)
     seconds = np.maximum(seconds, LEAST_SHARE * max(seconds.mean(), LEAST_WIDTH))
     domains = tuple(_domain(column) for column in table.T)
     units = np.stack([in_units(column, domain) for column, domain in zip(table.T, domains, strict=True)], axis=1)
-    return Task(
+    yield Task(
         name=name,
-        names=tuple(str(item) for item in names),
+        names=_apart([str(item) for item in names]),
         domains=domains,
         values=table,
         units=units,
         scores=np.where(has_diverged, np.nan, scores),
         seconds=seconds * FULL_SECONDS / seconds.sum(axis=1).mean(),
     )
+
+
+def _numbers(column: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return a column as numbers; NaN, if it holds anything else."""
+    try:
+        return column.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.full(len(column), np.nan)
+
+
+def _apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of which none comes twice."""
+    return tuple(name if name not in names[:place] else f"{name}-{place}" for place, name in enumerate(names))
 
 
 def _domain(column: NDArray[np.float64]) -> Domain:

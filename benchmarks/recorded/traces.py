@@ -10,6 +10,7 @@ from benchmarks.recorded.tasks import Task
 
 SHARES = np.linspace(0.01, 1.0, 100)  # of the budget, at which regret is read
 NUM_BEST = 5  # configurations of a search that deserve a full training
+SLACK = 1 + 1e-9  # times a moment: sums of many epochs are not exact
 
 
 @dataclass(slots=True)
@@ -18,7 +19,7 @@ class Trace:
 
     Attributes:
         seconds: When each came, from the beginning.
-        rows: Whose it is, as numbers of the table.
+        rows: Whose it is: a row of the table of N, plus N for each time that the row was begun before.
         epochs: How many epochs that one has trained then.
         scores: NaN for a training that diverged.
     """
@@ -41,7 +42,7 @@ def regrets(trace: Trace, task: Task) -> NDArray[np.float64]:
     found = np.ones_like(SHARES)
     scores = np.where(np.isfinite(trace.scores), trace.scores, -np.inf)
     best = np.maximum.accumulate(scores) if len(scores) else scores
-    num_read = np.searchsorted(trace.seconds, SHARES * task.budget, side="right")
+    num_read = np.searchsorted(trace.seconds, SHARES * task.budget * SLACK, side="right")
     for place, number in enumerate(num_read):
         if number and np.isfinite(best[number - 1]):
             found[place] = task.regret(float(best[number - 1]))
@@ -49,21 +50,23 @@ def regrets(trace: Trace, task: Task) -> NDArray[np.float64]:
 
 
 def fully_trained(trace: Trace, task: Task) -> Sequence[int]:
-    """Return the rows that were trained to the last epoch within the budget."""
+    """Return whatever was trained to the last epoch within the budget, and did not diverge there."""
     return [
         row
-        for row, epoch, seconds in zip(trace.rows, trace.epochs, trace.seconds, strict=True)
-        if epoch == task.num_epochs and seconds <= task.budget
+        for row, epoch, seconds, score in zip(trace.rows, trace.epochs, trace.seconds, trace.scores, strict=True)
+        if epoch == task.num_epochs and seconds <= task.budget * SLACK and np.isfinite(score)
     ]
 
 
-def wasted(trace: Trace, task: Task) -> float | None:
-    """Return the share of full trainings that went to none of the search's own five best; None if there was none.
-
-    It is not known of what lies between the rows of a table, either.
-    """
-    if task.is_between:
-        return None
+def handed_over(trace: Trace, task: Task) -> float:
+    """Return the regret of the best end of a full training: what a search has to show; 1 if nothing came to its end."""
     full = fully_trained(trace, task)
-    seen = sorted(set(trace.rows), key=lambda row: -task.finals[row])
-    return sum(row not in seen[:NUM_BEST] for row in full) / len(full) if full else None
+    return task.regret(max(task.final(row) for row in full)) if full else 1.0
+
+
+def wasted(trace: Trace, task: Task) -> float | None:
+    """Return the share of full trainings that went to none of the search's own five best; None if there was none."""
+    full = fully_trained(trace, task)
+    seen = sorted((task.final(row) for row in set(trace.rows)), reverse=True)
+    least = seen[:NUM_BEST][-1] if seen else -np.inf
+    return sum(task.final(row) < least for row in full) / len(full) if full else None

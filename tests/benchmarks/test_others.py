@@ -1,15 +1,18 @@
 """Other tools are run in environments of their own, once, and their searches are read as ours are."""
 
+import importlib.util
 import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from benchmarks.recorded import others
-from benchmarks.recorded.others import EVERY, TOOLS, Tool, traces_of_others
+from benchmarks.recorded.others import EVERY, PARTS, TOOLS, Tool, traces_of_others
+from benchmarks.recorded.replay import Rows, space_of
 from benchmarks.recorded.tasks import Task
 from spaces import Float
 
@@ -23,6 +26,8 @@ with np.load(tables) as arrays:
     rows = len(arrays["small/units"])
     assert arrays["small/scores"].shape == (rows, 3)
     assert float(arrays["small/budget"]) > 0
+    assert int(arrays["small/first_rung"]) == 2
+    assert bool(arrays["small/is_continuous"])
 with open(out, "w") as file:
     json.dump({"small": [[1.0, int(seed), 1, 0.5], [2.0, int(seed), 2, None]]}, file)
 with open(out + ".calls", "a") as file:
@@ -51,6 +56,17 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(others, "SCRIPTS", tmp_path)
     monkeypatch.setattr(others, "TOOLS", (Tool("some-tool", (), {"quick": EVERY, "slow": 2, "breaks": EVERY}),))
     monkeypatch.setattr(others, "_environment", lambda tool, out: Path(sys.executable))
+
+
+def tables() -> ModuleType:
+    """What the scripts share, which is no part of a package."""
+    path = Path(others.__file__).parent / "foreign" / "tables.py"
+    spec = importlib.util.spec_from_file_location("tables", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(task: Task, out: Path, *only: str) -> dict[tuple[str, str], list[others.Trace]]:
@@ -113,6 +129,21 @@ def test_another_release_of_a_tool_is_another_search(
     run(task, tmp_path, "quick")
 
     assert len(list(tmp_path.rglob("*.json"))) == 8
+
+
+@pytest.mark.parametrize("is_continuous", [True, False])
+def test_tables_give_the_scripts_what_they_give_ours(task: Task, is_continuous: bool) -> None:
+    """Both draw alike from a table: theirs needs NumPy alone."""
+    task = replace(task, is_continuous=is_continuous, scores=np.arange(12.0).reshape(4, 3))
+    rows = Rows(task, space_of(task, (3.0,)))
+    table = tables().Table(*(np.asarray(getattr(task, part)) for part in PARTS))
+
+    for drawn in (0.4, 0.4, 0.0, 0.9):
+        taken, told = table.take(np.array([drawn]))
+        assert float(told[0]) == rows.take({"x": drawn})["x"]
+        assert taken == rows.taken[-1]
+        assert table.step(taken, 2) == (1.0, rows.curve(taken)[0][1])
+    assert table.is_used_up == rows.is_used_up == (not is_continuous)
 
 
 def test_the_scripts_of_the_tools_are_there_and_know_their_strategies() -> None:

@@ -1,6 +1,7 @@
 """One algorithm of NePS on tables of recorded curves, by a Python that has it; called as `tables` says.
 
-A configuration that goes on pays for its further epochs alone.
+A configuration that goes on pays for its further epochs alone. NePS counts rungs down from the last epoch, by a third,
+to the first rung at the least. Its PriorBand is given no priors: what remains is Hyperband with steps from the best.
 """
 
 import random
@@ -9,7 +10,7 @@ import neps
 import numpy as np
 import torch
 from neps import algorithms
-from tables import run, take_nearest
+from tables import run
 
 STRATEGIES = {
     "NePS ASHA": algorithms.asha,
@@ -19,33 +20,34 @@ STRATEGIES = {
 ETA = 3
 
 
-def search(make, units, scores, seconds, budget, seed):
+def search(make, table, seed):
     """Return the readings of one search: seconds, row, epoch and score of each, in order."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    num_rows, num_axes = units.shape
-    axes = {f"x{axis}": neps.HPOFloat(lower=0.0, upper=1.0) for axis in range(num_axes)}
-    epochs = neps.HPOInteger(lower=1, upper=scores.shape[1], is_fidelity=True)
+    names = [f"x{axis}" for axis in range(table.num_axes)]
+    axes = {name: neps.HPOFloat(lower=0.0, upper=1.0) for name in names}
+    epochs = neps.HPOInteger(lower=table.first_rung, upper=table.num_epochs, is_fidelity=True)
     asked = neps.AskAndTell(make(neps.SearchSpace({**axes, "epoch": epochs}), eta=ETA))
-    worst = float(np.nanmin(scores))
-    free, rows, trained, trace, now = set(range(num_rows)), {}, {}, [], 0.0
-    while now < budget and free:
+    rows, trained, trace, now = {}, {}, [], 0.0
+    while now < table.budget:
         trial = asked.ask()
         name = trial.id.partition("_rung_")[0]
         if name not in rows:
-            drawn = np.array([trial.config[f"x{axis}"] for axis in range(num_axes)])
-            rows[name] = take_nearest(units, drawn, free)
-        row = rows[name]
-        trial.config.update({f"x{axis}": float(units[row, axis]) for axis in range(num_axes)})
-        reading = worst
-        for epoch in range(trained.get(name, 0) + 1, int(trial.config["epoch"]) + 1):
-            now += float(seconds[row, epoch - 1])
-            score = float(scores[row, epoch - 1])
-            trace.append((now, row, epoch, score if np.isfinite(score) else None))
-            trained[name] = epoch
-            reading = score if np.isfinite(score) else worst
-            if not np.isfinite(score):
+            if table.is_used_up:
+                break
+            rows[name], told = table.take(np.array([trial.config[axis] for axis in names]))
+            trained[name] = 0, told
+        done, told = trained[name]
+        trial.config.update({axis: float(value) for axis, value in zip(names, told, strict=True)})
+        reading = table.worst
+        for epoch in range(done + 1, int(trial.config["epoch"]) + 1):
+            took, score = table.step(rows[name], epoch)
+            now += took
+            trace.append((now, rows[name], epoch, score))
+            trained[name] = epoch, told
+            reading = table.worst if score is None else score
+            if score is None:
                 break
         asked.tell(trial, -reading)
     return trace

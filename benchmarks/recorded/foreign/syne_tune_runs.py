@@ -6,45 +6,55 @@ import random
 import numpy as np
 from syne_tune.backend.trial_status import Trial
 from syne_tune.config_space import uniform
-from syne_tune.optimizer.baselines import ASHA, ASHACQR, BOHB
+from syne_tune.optimizer.baselines import ASHA, BOHB
 from syne_tune.optimizer.scheduler import SchedulerDecision
-from tables import run, take_nearest
+from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
+from syne_tune.optimizer.schedulers.searchers.last_value_multi_fidelity_searcher import LastValueMultiFidelitySearcher
+from tables import run
 
-STRATEGIES = {"Syne Tune ASHA": ASHA, "Syne Tune BOHB": BOHB, "Syne Tune ASHA + CQR": ASHACQR}
 ETA = 3
+REFITS_AFTER = 10  # configurations; after each one, as is usual, a search of all tables would take an hour and more
 
 
-def search(make, units, scores, seconds, budget, seed):
+def conformal(space, *, random_seed, **options):
+    """Return the library's ASHACQR, whose model is made anew after some configurations."""
+    searcher = LastValueMultiFidelitySearcher(
+        space, random_seed=random_seed, searcher="cqr", update_frequency=REFITS_AFTER
+    )
+    return AsynchronousSuccessiveHalving(space, searcher=searcher, random_seed=random_seed, **options)
+
+
+STRATEGIES = {"Syne Tune ASHA": ASHA, "Syne Tune BOHB": BOHB, "Syne Tune ASHA + CQR": conformal}
+
+
+def search(make, table, seed):
     """Return the readings of one search: lists of seconds, rows, epochs and scores."""
     random.seed(seed)
     np.random.seed(seed)
-    num_rows, num_axes = units.shape
-    space = {f"x{axis}": uniform(0.0, 1.0) for axis in range(num_axes)}
+    names = [f"x{axis}" for axis in range(table.num_axes)]
     scheduler = make(
-        space,
+        {name: uniform(0.0, 1.0) for name in names},
         metric="score",
         time_attr="epoch",
-        max_t=scores.shape[1],
+        max_t=table.num_epochs,
         do_minimize=False,
         random_seed=seed,
-        grace_period=1,
+        grace_period=table.first_rung,
         reduction_factor=ETA,
     )
-    worst = float(np.nanmin(scores))
-    free, trace, now = set(range(num_rows)), [], 0.0
-    while now < budget and free:
+    trace, now = [], 0.0
+    while now < table.budget and not table.is_used_up:
         suggestion = scheduler.suggest()
-        drawn = np.array([suggestion.config[f"x{axis}"] for axis in range(num_axes)])
-        row = take_nearest(units, drawn, free)
-        config = {f"x{axis}": float(units[row, axis]) for axis in range(num_axes)}
-        trial = Trial(trial_id=num_rows - len(free) - 1, config=config, creation_time=datetime.datetime.now())
+        row, told = table.take(np.array([suggestion.config[name] for name in names]))
+        config = {name: float(value) for name, value in zip(names, told, strict=True)}
+        trial = Trial(trial_id=len(table.taken) - 1, config=config, creation_time=datetime.datetime.now())
         scheduler.on_trial_add(trial)
-        for epoch in range(1, scores.shape[1] + 1):
-            now += float(seconds[row, epoch - 1])
-            score = float(scores[row, epoch - 1])
-            trace.append((now, row, epoch, score if np.isfinite(score) else None))
-            told = {"score": score if np.isfinite(score) else worst, "epoch": epoch}
-            if scheduler.on_trial_result(trial, told) != SchedulerDecision.CONTINUE or not np.isfinite(score):
+        for epoch in range(1, table.num_epochs + 1):
+            took, score = table.step(row, epoch)
+            now += took
+            trace.append((now, row, epoch, score))
+            told = {"score": table.worst if score is None else score, "epoch": epoch}
+            if scheduler.on_trial_result(trial, told) != SchedulerDecision.CONTINUE or score is None:
                 break
     return trace
 

@@ -2,34 +2,61 @@
 
 python TOOL_runs.py TABLES.npz STRATEGY SEED OUT.json
 
-TABLES holds for each task NAME: `NAME/units` (N, D) in [0, 1], `NAME/scores` (N, E), `NAME/seconds` (N, E) and
-`NAME/budget`. OUT holds the readings of each task in order: seconds, row, epoch, score (null where training diverged).
-One trial trains at a time; what is drawn is taken to the nearest free row, and the tool is told of that row.
+TABLES holds for each task NAME: `NAME/units` (N, D) in [0, 1], `NAME/scores` (N, E), `NAME/seconds` (N, E),
+`NAME/budget`, `NAME/first_rung` and `NAME/is_continuous`. OUT holds the readings of each task in order: seconds, row,
+epoch, score (null where training diverged). One trial trains at a time.
 """
 
 import json
 import logging
 import sys
+import traceback
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+PARTS = ("units", "scores", "seconds", "budget", "first_rung", "is_continuous")
 
-def take_nearest(units, drawn, free):
-    """Return the free row of (N, D) units that is nearest to what was drawn (D,); it is free no longer."""
-    rows = np.array(sorted(free))
-    row = int(rows[np.square(units[rows] - drawn).sum(axis=1).argmin()])
-    free.discard(row)
-    return row
+
+class Table:
+    """One task, and what was trained of it: as `Rows` of `benchmarks.recorded.replay`."""
+
+    def __init__(self, units, scores, seconds, budget, first_rung, is_continuous):
+        self.units, self.scores, self.seconds = units, scores, seconds
+        self.budget, self.first_rung, self.is_continuous = float(budget), int(first_rung), bool(is_continuous)
+        self.num_axes, self.num_epochs = units.shape[1], scores.shape[1]
+        self.worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0  # told of what diverges
+        self.taken = []
+
+    @property
+    def is_used_up(self):
+        """Say whether nothing new can be trained."""
+        return not self.is_continuous and len(self.taken) == len(self.units)
+
+    def take(self, drawn):
+        """Take what is trained for drawn units (D,); return its row, and the units that it counts for."""
+        apart = np.square(self.units - drawn).sum(axis=1)
+        if not self.is_continuous:
+            apart[self.taken] = np.inf
+        row, num = int(apart.argmin()), len(self.units)
+        taken = row + num * sum(other % num == row for other in self.taken)
+        self.taken.append(taken)
+        return taken, (drawn if self.is_continuous else self.units[row])
+
+    def step(self, taken, epoch):
+        """Return the seconds of an epoch, and the score after it: None where training diverged."""
+        row = taken % len(self.units)
+        score = float(self.scores[row, epoch - 1])
+        return float(self.seconds[row, epoch - 1]), score if np.isfinite(score) else None
 
 
 def run(strategies, search):
-    """Run the strategy that the command line names on every task.
+    """Run the strategy that the command line names on every task; what fails is told and left out.
 
     Args:
         strategies: What `search` is given, by name.
-        search: Takes a strategy, units, scores, seconds, budget and a seed; returns the readings.
+        search: Takes a strategy, a table and a seed; returns the readings.
     """
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -37,6 +64,12 @@ def run(strategies, search):
     found = {}
     with np.load(tables, allow_pickle=False) as arrays:
         for name in sorted({key.rpartition("/")[0] for key in arrays.files}):
-            parts = [arrays[f"{name}/{part}"] for part in ("units", "scores", "seconds", "budget")]
-            found[name] = search(strategies[strategy], *parts, int(seed))
+            try:
+                table = Table(*(arrays[f"{name}/{part}"] for part in PARTS))
+                found[name] = search(strategies[strategy], table, int(seed))
+            except Exception:  # noqa: BLE001  -- whatever a tool raises on an odd table
+                traceback.print_exc()
+                sys.stderr.write(f"{strategy} failed on {name}.\n")
+    if not found:
+        raise SystemExit(1)
     Path(out).write_text(json.dumps(found))
