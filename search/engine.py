@@ -114,6 +114,10 @@ class Engine:
             seconds_left=None if until is None else until - self.clock(),
             has_free_slot=self.executor.free_slots > 0,
             seconds_given=None if until is None else until - self._began,
+            is_slot_coming=any(
+                number in self._stopping or self.book.trials[number].state is not State.RUNNING for number in self._busy
+            ),
+            own=self._busy,
         )
 
     def _carry_out(self, action: Action) -> bool:

@@ -23,7 +23,7 @@ class Room:
     _sizes: dict[str, tuple[float, State, int]] = field(default_factory=dict)  # by uid: what was looked at, and bytes
 
     def crowded_out(self, trials: Sequence[Trial]) -> list[int]:
-        """Return the paused trials that have to end, the one of which least is expected first.
+        """Return the paused trials that have to end, the one of which least is expected first, the best of all never.
 
         Args:
             trials: Of the search, by number. One on its way to a rung does not give way.
@@ -35,8 +35,9 @@ class Room:
         expected = self.expected(trials)
         waiting = [n for n in sizes if trials[n].state is State.PAUSED and not trials[n].is_owed]
         found: list[int] = []
+        most_hopeful = max(expected, key=lambda n: (expected[n], -n), default=None)
         for number in sorted(waiting, key=lambda n: (expected.get(n, -math.inf), -n)):
-            if excess <= 0:
+            if excess <= 0 or number == most_hopeful:
                 break
             found.append(number)
             excess -= sizes[number]

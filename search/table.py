@@ -18,6 +18,7 @@ from search.trials import State, Trial, merit, result_at
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 NOWHERE = -1
+CUT_SHORT = ("time", "disk")  # reasons for which a trial ended that may have been a good one
 Item = TypeVar("Item", bound=np.generic)
 FIRST_ROWS = 64
 
@@ -64,7 +65,7 @@ class Table:
     _trials: list[Trial] = field(default_factory=list)
     _numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST_ROWS, dtype=np.int64))
     _floats: Floats = field(init=False)  # scores and sureness at the rungs, seconds an epoch and an evaluation
-    _flags: Flags = field(default_factory=lambda: np.zeros((FIRST_ROWS, 3), dtype=np.bool_))
+    _flags: Flags = field(default_factory=lambda: np.zeros((FIRST_ROWS, 4), dtype=np.bool_))
     _waits: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST_ROWS, dtype=np.int64))
 
     def __post_init__(self) -> None:
@@ -120,6 +121,11 @@ class Table:
         """Say whether each trial was trained to the last rung (N,)."""
         return self._flags[: len(self._trials), 2]
 
+    @property
+    def is_cut_short(self) -> Flags:
+        """Say whether each trial ended for want of time or disk, whatever it was worth (N,)."""
+        return self._flags[: len(self._trials), 3]
+
     def _grow(self, num: int) -> None:
         self._numbers, self._waits = grown(self._numbers, num), grown(self._waits, num)
         self._floats, self._flags = grown(self._floats, num), grown(self._flags, num)
@@ -137,7 +143,7 @@ class Table:
             first = trial.results[0]
             self._floats[row, -2:] = first.epoch_seconds / first.epoch, first.eval_seconds
         is_running, is_complete = trial.state is State.RUNNING, trial.state is State.COMPLETE
-        self._flags[row] = is_running, trial.is_owed, is_complete
+        self._flags[row] = is_running, trial.is_owed, is_complete, trial.reason in CUT_SHORT
         self._waits[row] = self._place(trial)
 
     def _place(self, trial: Trial) -> int:

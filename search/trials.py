@@ -78,6 +78,13 @@ class Trial:
         return self.state is State.FAILED or self.reason == OVER_LIMITS
 
     @property
+    def progress(self) -> float:
+        """Return the epochs that are done: of one that a worker has, those of its last result."""
+        if self.state is State.RUNNING and self.results:
+            return max(self.epoch, self.results[-1].epoch)
+        return self.epoch
+
+    @property
     def train_seconds(self) -> float:
         """Seconds of training steps so far."""
         return sum(result.epoch_seconds for result in self.results)
@@ -99,11 +106,12 @@ class Trial:
         last = self.results[-1]
         if isinstance(self.config.model, Classical):
             return last.eval_seconds  # it is fitted already
+        to_come = max(0.0, epoch - self.progress)
         per_epoch = self.train_seconds / last.epoch
-        evaluations = math.ceil(epoch - self.epoch) * last.eval_seconds
+        evaluations = math.ceil(to_come) * last.eval_seconds
         if epoch >= self.config.training.epochs:
             evaluations += self.answer_seconds * last.val_images - last.eval_seconds  # in more views
-        return (epoch - self.epoch) * per_epoch + evaluations
+        return to_come * per_epoch + evaluations
 
 
 def created(*, number: int, uid: str, params: Mapping[str, Value], config: Mapping[str, Value], at: float) -> Record:

@@ -5,15 +5,19 @@ from typing import assert_never
 
 from spaces.domains import Choice, Domain, Float, Integer, Value
 
+DIGITS = 12  # of a value on a step
 BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 def place_of(domain: Domain, value: Value) -> float:
     """Return where a value of a domain lies, in [0, 1]: its lower bound at 0, its upper at 1.
 
-    A range that is drawn evenly in its logarithm is even in it here, too. An option lies in the middle of its share.
+    A range that is drawn evenly in its logarithm is even in it here, too; whole numbers then lie within their shares,
+    as options always do. `value_at` leads back to the value.
     """
     match domain:
+        case Integer(low=low, high=high, log=True):
+            return (math.log(float(value)) - math.log(low - 0.5)) / (math.log(high + 0.5) - math.log(low - 0.5))
         case Float(low=low, high=high, log=log) | Integer(low=low, high=high, log=log):
             return (_scaled(float(value), log=log) - _scaled(low, log=log)) / (
                 _scaled(high, log=log) - _scaled(low, log=log)
@@ -36,7 +40,7 @@ def value_at(domain: Domain, place: float) -> Value:
             at = _scaled(low, log=log) + place * (_scaled(high, log=log) - _scaled(low, log=log))
             return min(max(math.exp(at) if log else at, low), high)
         case Float(low=low, high=high, step=step) if step is not None:
-            return min(low + step * math.floor(place * domain.size), high)
+            return min(float(f"{low + step * math.floor(place * domain.size):.{DIGITS}g}"), high)  # 0.3, not 0.1 + 0.2
         case Integer(low=low, high=high, log=True):
             at = math.log(low - 0.5) + place * (math.log(high + 0.5) - math.log(low - 0.5))
             return min(max(round(math.exp(at)), low), high)

@@ -5,13 +5,14 @@ no sampler has to know of constraints, and each of them can have some.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from scipy.stats import norm
 
 from search.samplers.base import Sampler, next_baseline
+from search.samplers.once import Tried
 from search.surrogate.candidates import propose
 from search.surrogate.encoding import Encoding
 from search.surrogate.gp import LEAST_READINGS, Array, Kernel, condition, likeliest, num_for_kernel
@@ -28,11 +29,12 @@ LEAST_COST = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithinLimits:
-    """Moves what another sampler draws to where models are cheap enough."""
+    """Moves what another sampler draws to where models are cheap enough, and nothing was tried yet."""
 
     sampler: Sampler
     space: SearchSpace
     seed: int
+    _tried: Tried = field(default_factory=Tried)
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -54,13 +56,17 @@ class WithinLimits:
         places = np.concatenate([wanted, propose(self.space, rng, wanted, num=NUM_CANDIDATES)])
         points = encoding.points(places)
         chances = self._chances(encoding, weighed, points)
-        if chances[0] >= LEAST_PROBABLE:
+        if chances[0] >= LEAST_PROBABLE and not self._tried.has(trials, drawn):
             return drawn
         apart = np.linalg.norm(points - points[0], axis=1)
         is_within = chances >= LEAST_PROBABLE
         if not is_within.any():
             return encoding.params(places[int(chances.argmax())])
-        return encoding.params(places[int(np.where(is_within, apart, np.inf).argmin())])
+        for place in places[np.argsort(np.where(is_within, apart, np.inf), kind="stable")[: is_within.sum()]]:
+            params = encoding.params(place)
+            if not self._tried.has(trials, params):
+                return params
+        return drawn
 
     def _chances(self, encoding: Encoding, weighed: Sequence[Trial], points: Array) -> Array:
         """Return how probable it is that configurations at points (N, D) are within all limits."""

@@ -14,6 +14,7 @@ from trainer.seeds import derive
 
 NUM_CANDIDATES = 300
 MOST_ROUNDS = 20  # of candidates, until one of them is new
+DIGITS = 10  # of a number, by which two differ
 
 
 @dataclass(slots=True)
@@ -30,6 +31,10 @@ class Tried:
         self._known.update(_key(trial.params) for trial in trials[self._num_known :])
         self._num_known = len(trials)
         return _key(params) in self._known
+
+    def num(self) -> int:
+        """Return how many different configurations the trials of the last question have."""
+        return len(self._known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,8 @@ class Once:
         drawn = self.sampler.draw(trials)
         if next_baseline(self.space, trials) is not None or not self._tried.has(trials, drawn):
             return drawn
+        if self._tried.num() >= self.space.num_configurations():
+            return drawn
         encoding = Encoding(self.space)
         wanted = encoding.places([drawn])
         rng = np.random.default_rng(derive(self.seed, "once", len(trials)))
@@ -63,4 +70,9 @@ class Once:
 
 
 def _key(params: Mapping[str, Value]) -> frozenset[tuple[str, Value]]:
-    return frozenset(params.items())
+    """Return what equal configurations have in common; numbers that differ by rounding alone are equal."""
+    return frozenset((name, _rounded(value)) for name, value in params.items())
+
+
+def _rounded(value: Value) -> Value:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

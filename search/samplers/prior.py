@@ -7,7 +7,7 @@ et al., 2023, "PriorBand", arXiv:2306.12370, for weighing it by how likely it ma
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import NormalDist, fmean
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ MOST = 0.5  # of the configurations that are drawn from priors
 FADES_AFTER = 10  # trials; then the share falls as one over their number
 BEST_SHARE = 1 / 3  # of the trials with a reading that are asked whether the priors are right
 LEAST_ASKED = 3
+TINY = 1e-300  # density, where that of a number would be none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,9 @@ def _log_density(param: Param, value: Value) -> float:
         num, share = len(param.domain.options), SHARES[param.prior.confidence]
         probability = (1 - share) / num + (share if value == param.prior.value else 0.0)
         return math.log(probability * num)
-    centre = place_of(param.domain, param.prior.value)
-    return float(_normal(centre, WIDTHS[param.prior.confidence]).logpdf(place_of(param.domain, value)))
+    bell = NormalDist(place_of(param.domain, param.prior.value), WIDTHS[param.prior.confidence])
+    within = bell.cdf(1.0) - bell.cdf(0.0)
+    return math.log(max(bell.pdf(place_of(param.domain, value)), TINY) / within)
 
 
 def _normal(centre: float, width: float) -> Any:

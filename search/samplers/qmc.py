@@ -30,7 +30,7 @@ class Qmc:
         """
         given = next_baseline(self.space, trials)
         sequence = Sobol(max(1, len(self.space.params)), rng=derive(self.seed, "sampler"))
-        num_before = max(0, len(trials) - len(self.space.baselines))
+        num_before = len(trials)
         if num_before:  # by none it can't be moved
             sequence.fast_forward(num_before)
         return Encoding(self.space).params(sequence.random(1)[0][: len(self.space.params)], given)

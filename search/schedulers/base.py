@@ -1,6 +1,6 @@
 """What a scheduler is asked and what it answers."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,8 @@ class Situation:
     has_free_slot: bool
     seconds_given: float | None = None  # to this run of the search, when it began; None where no time limit was set
     ends_at_target: bool = False  # the search is over when something trained to the end is good enough
+    is_slot_coming: bool = False  # a worker is about to leave
+    own: Set[int] | None = None  # the trials that this driver's workers have; None for all that run
 
     @property
     def share_done(self) -> float:

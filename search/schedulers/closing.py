@@ -19,6 +19,8 @@ Expected = Mapping[int, float]  # what a trial may come to at the last rung, by 
 def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> Action | None:
     """See to what may still end, and start nothing, once the best of that needs all of the time left; else None.
 
+    Where nothing is complete, and nothing can be in time, it is the next stretch of the most hopeful trial that counts.
+
     Args:
         situation: With its time limit, if there is one.
         rungs: Epochs, rising.
@@ -27,19 +29,26 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
     if situation.seconds_left is None:
         return None
     hopes = _hopes(situation, rungs, expected)
-    needed = hopes[0].seconds_until(rungs[-1]) if hopes else None
+    if not hopes:
+        return None
+    may_end = _may_end(hopes[0], rungs[-1], situation)
+    needed = hopes[0].seconds_until(rungs[-1] if may_end else _following(hopes[0], rungs))
     if needed is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left:
         return None
     for trial in hopes:
         if trial.state is State.RUNNING:
             continue
-        following = next(rung for rung in rungs if not trial.has_reached(rung))
+        following = _following(trial, rungs)
         if not fits(trial.seconds_until(following), situation):
             return None  # too late for it, not for shorter stretches
         if situation.has_free_slot:
             return Resume(trial.number, following)
         return _room(situation, expected) if trial is hopes[0] else Wait()
-    return Wait()
+    return Wait() if may_end else None
+
+
+def _following(trial: Trial, rungs: Sequence[float]) -> float:
+    return next(rung for rung in rungs if not trial.has_reached(rung))
 
 
 def _hopes(situation: Situation, rungs: Sequence[float], expected: Expected) -> list[Trial]:
@@ -62,10 +71,14 @@ def _may_end(trial: Trial, last: float, situation: Situation) -> bool:
 
 def _room(situation: Situation, expected: Expected) -> Action:
     """Stop the running trial of which least is expected, for the sake of a better one."""
-    running = [t for t in situation.trials if t.state is State.RUNNING]
-    if not running:
-        return Wait()  # the last worker is about to leave
+    running = [t for t in situation.trials if t.state is State.RUNNING and _is_own(t, situation)]
+    if situation.is_slot_coming or not running:
+        return Wait()
     return Stop(min(running, key=lambda t: expected.get(t.number, -math.inf)).number)
+
+
+def _is_own(trial: Trial, situation: Situation) -> bool:
+    return situation.own is None or trial.number in situation.own
 
 
 def hopefuls(trials: Sequence[Trial], expected: Expected) -> list[Trial]:
@@ -89,12 +102,13 @@ def reserve(kept: float, seconds_left: float, trials: Sequence[Trial], last: flo
 
 
 def owed(situation: Situation, table: Table) -> Action | None:
-    """Go on with what was interrupted on its way to a rung."""
-    rows = np.flatnonzero(table.is_owed)
-    if not len(rows):
-        return None
-    found = situation.trials[int(rows[0])]
-    return Resume(found.number, found.target or table.rungs[0])
+    """Go on with what was interrupted on its way to a rung, where it may still come there."""
+    for row in np.flatnonzero(table.is_owed).tolist():
+        trial = situation.trials[row]
+        until = trial.target or table.rungs[0]
+        if fits(trial.seconds_until(until), situation):
+            return Resume(trial.number, until)
+    return None
 
 
 def may_start(situation: Situation, table: Table, until: float) -> bool:

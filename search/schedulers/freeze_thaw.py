@@ -96,14 +96,18 @@ class FreezeThaw:
         return next(rung for rung in self.rungs if rung > trial.reached[-1])
 
     def _waiting(self, outlook: Outlook, situation: Situation, table: Table) -> NDArray[np.int64]:
-        """Return the rows of the trials that wait at a rung and have the time for the next; of many, the best."""
+        """Return the rows of the trials that wait at a rung and have the time for all that is left; of many, the best.
+
+        Where none has, those that have the time to the next rung.
+        """
         evidence = outlook.evidence
         rows = evidence.best_rows(MOST_WEIGHED, table.waits[evidence.numbers] != NOWHERE)
         if situation.seconds_left is None:
             return rows
         waiting = [situation.trials[number] for number in evidence.numbers[rows]]
-        has_time = [fits(trial.seconds_until(self._following(trial)), situation) for trial in waiting]
-        fitting: NDArray[np.int64] = rows[np.array(has_time, dtype=bool)]
+        may_end = [fits(trial.seconds_until(self.rungs[-1]), situation) for trial in waiting]
+        may_go_on = [fits(trial.seconds_until(self._following(trial)), situation) for trial in waiting]
+        fitting: NDArray[np.int64] = rows[np.array(may_end if any(may_end) else may_go_on, dtype=bool)]
         return fitting
 
     def _rest(self, outlook: Outlook | None, situation: Situation) -> Action:
@@ -113,7 +117,9 @@ class FreezeThaw:
             return Wait()
         if outlook is None or any(trial.state is State.COMPLETE for trial in trials):
             return Finish()
-        best = next(iter(hopefuls(trials, outlook.expected())), None)
-        if best is None or not fits(best.seconds_until(self._following(best)), situation):
-            return Finish()
-        return Resume(best.number, self._following(best))
+        hopes = hopefuls(trials, outlook.expected())
+        last = self.rungs[-1]
+        goals = [(trial, last) for trial in hopes] + [(trial, self._following(trial)) for trial in hopes]
+        fitting = (trial for trial, goal in goals if fits(trial.seconds_until(goal), situation))
+        best = next(fitting, None)
+        return Resume(best.number, self._following(best)) if best is not None else Finish()

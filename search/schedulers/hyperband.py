@@ -33,7 +33,8 @@ class Hyperband:
             return Wait()
         table = table_of(situation.trials, self.rungs, self.objective)
         first = self.rungs[bracket_of(len(situation.trials), num_rungs=len(self.rungs), eta=self.eta)]
-        started = Start(first) if may_start(situation, table, first) else None
+        fitting = (rung for rung in (first, self.rungs[0]) if may_start(situation, table, rung))
+        started = next(map(Start, fitting), None)
         return owed(situation, table) or self._promotion(situation) or started or self._last(situation, table)
 
     def _promotion(self, situation: Situation, *, at_least: int = 0) -> Action | None:

@@ -100,8 +100,11 @@ def promotion(situation: Situation, rules: Rules, members: Flags | None = None) 
 
 
 def ranking(table: Table, place: int, members: Flags | None = None) -> NDArray[np.int64]:
-    """Return the rows of the trials that have a reading at the rung of that place, the best first."""
-    has_read = np.isfinite(table.scores[:, place])
+    """Return the rows of the trials that have a reading at the rung of that place, the best first.
+
+    One that ended for want of time or disk takes no other's place: a search that is taken up again goes on.
+    """
+    has_read = np.isfinite(table.scores[:, place]) & ~table.is_cut_short
     rows = np.flatnonzero(has_read if members is None else has_read & members)
     order = np.lexsort((table.numbers[rows], -table.sureness[rows, place], -table.scores[rows, place]))
     return rows[order]

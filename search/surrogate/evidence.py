@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from search.surrogate.encoding import Encoding
 from search.surrogate.gp import Array
 from search.table import FIRST_ROWS, Flags, changes, grown
-from search.trials import OVER_LIMITS, State, Trial, readings
+from search.trials import OVER_LIMITS, State, Trial, readings, score
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +20,8 @@ class Evidence:
         numbers: int64 (N,), of the trials.
         places: float64 (N, P), one for each parameter.
         points: float64 (N, D).
-        scores: float64 (N, K), larger is better; NaN where there is no reading. A trial that failed counts as read once
-            more, with the worst score of all.
+        scores: float64 (N, K), larger is better; NaN where there is no reading, never before one. A trial that failed
+            counts as read once more, with the worst score of all.
         rates: float64 (N,), seconds an epoch with its share of evaluation, as first measured.
         has_failed: bool (N,).
         pending: float64 (M, D), points of the trials without a reading that a worker has.
@@ -37,8 +37,9 @@ class Evidence:
 
     @property
     def best(self) -> float:
-        """Return the best score read at any rung."""
-        return float(np.nanmax(self.scores))
+        """Return the best score read at any rung: of a trial that has not failed, if there is one."""
+        sound = self.scores[~self.has_failed]
+        return float(np.nanmax(sound if len(sound) else self.scores))
 
     @property
     def num_read(self) -> NDArray[np.int64]:
@@ -109,15 +110,33 @@ class Reader:
 
     def _note(self, row: int, trial: Trial) -> None:
         space = self.encoding.space
-        known = readings(trial, space.objective.metric)
         scores = self._scores[row]
-        scores[:] = [known.get(rung, np.nan) for rung in space.budget.rungs]
+        scores[:] = _scores(trial, space.budget.rungs, space.objective.metric)
         if trial.state is State.FAILED:
-            scores[min(len(known), len(scores) - 1)] = -np.inf
+            scores[min(int(np.isfinite(scores).sum()), len(scores) - 1)] = -np.inf
         if trial.reason == OVER_LIMITS:
             scores[:] = np.nan  # that says nothing of how good it would be
         self._rates[row] = _rate(trial)
         self._flags[row] = trial.state is State.FAILED, trial.state is State.RUNNING and not trial.reached
+
+
+def _scores(trial: Trial, rungs: Sequence[float], objective: str) -> Array:
+    """Return the score at each rung (K,), without gaps; NaN where there is none yet.
+
+    One that was sent past the first rungs has there what it scored on its way, or else what it scored next. One that
+    is complete though it reached no last rung, as its scores had stalled, stays at its last score.
+    """
+    known = readings(trial, objective)
+    found = np.array([known.get(rung, np.nan) for rung in rungs])
+    places = np.flatnonzero(np.isfinite(found))
+    if not len(places):
+        return found
+    for place in range(places[0]):
+        passed = [result for result in trial.results if result.epoch <= rungs[place]]
+        found[place] = score(passed[-1], objective) if passed else found[places[0]]
+    if trial.state is State.COMPLETE:
+        found[places[-1] :] = found[places[-1]]
+    return found
 
 
 def _rate(trial: Trial) -> float:

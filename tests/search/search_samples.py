@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -192,11 +192,21 @@ def with_mishaps(mishaps: Mapping[int, tuple[Mishap, ...]], scripts: Scripts = l
 
 
 def trials_of(
-    space: SearchSpace, *, sampler: str, scheduler: str, max_trials: int, seed: int = 0, scripts: Scripts = learns
+    space: SearchSpace,
+    *,
+    sampler: str,
+    scheduler: str,
+    max_trials: int,
+    seed: int = 0,
+    scripts: Scripts = learns,
+    seconds: float | None = None,
+    num_slots: int = 1,
+    before: Sequence[Trial] = (),
 ) -> list[Trial]:
-    """The trials of a scripted search with one worker, on books in memory."""
-    ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
-    executor = ScriptedExecutor(scripts, num_slots=1)
+    """The trials of a scripted search on books in memory, which may go on from earlier trials."""
+    build = partial(build_job, space, data="data", seed=0, runtime={})
+    ledger = MemoryLedger(space=space, build=build, trials=list(before))
+    executor = ScriptedExecutor(scripts, num_slots=num_slots)
     strategy = make_strategy(space, seed=seed, sampler=sampler, scheduler=scheduler)
     Engine(
         book=ledger,
@@ -205,7 +215,7 @@ def trials_of(
         executor=executor,
         data_root=Path(),
         max_trials=max_trials,
-        deadline=None,
+        deadline=seconds,
         is_interrupted=lambda: False,
         watch=lambda notice: None,
         clock=lambda: executor.now,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from search_samples import METRIC, RUNGS, Stage, new_trial, trial_at
+from search_samples import METRIC, RUNGS, Stage, after, new_trial, ordered, trial_at
 from typer import BadParameter
 
 from autoclf.options import patience
@@ -78,7 +78,7 @@ def test_after_so_many_worse_configurations_none_begins_and_the_best_is_trained_
 
 
 def test_a_configuration_without_a_reading_tries_no_patience() -> None:
-    assert decide(Enough(patience_trials=1), [read(0, 0.9), replace(new_trial(1), target=1.0, epoch=1.0)]) == Start(1.0)
+    assert decide(Enough(patience_trials=1), [read(0, 0.9), after(new_trial(1), ordered(1.0))]) == Start(1.0)
 
 
 def test_after_so_long_without_a_better_one_none_begins() -> None:

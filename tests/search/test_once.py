@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from search_samples import trial_at, trials_of
+from search_samples import after, trial_at, trials_of
 
 from search.executors.scripted import Script, curve
 from search.samplers import Once
-from search.strategies import SAMPLERS
+from search.samplers.once import Tried
+from search.strategies import SAMPLERS, make_strategy
 from search.trials import Trial
 from spaces import Value, parse_space
 from trainer.config import JobConfig
+from trainer.results import Footprint
 
 TEXT = """
 name: few
@@ -78,3 +80,27 @@ def test_what_is_new_is_next_to_what_was_drawn() -> None:
 
     steps = [abs(found["augment.crop_padding"] - 2), abs(found["augment.cutout"] - 8) // 4]
     assert sorted(steps) == [0, 1]
+
+
+def test_numbers_that_differ_by_rounding_alone_are_the_same_configuration() -> None:
+    tried = [trial_at(0, {1: 0.5}, params={"optimizer.lr": 0.2})]
+
+    assert Tried().has(tried, {"optimizer.lr": 0.19999999999999998})
+    assert not Tried().has(tried, {"optimizer.lr": 0.2000001})
+
+
+def test_what_is_moved_within_limits_was_not_tried_either() -> None:
+    """Few configurations are within the limit: they are tried one after the other, not one again and others beyond."""
+    text = RANGES.replace("int: [0, 3]", "int: [0, 15]").replace("int: [0, 12], step: 4", "int: [0, 15]")
+    space = parse_space(text + "constraints: {parameters: 1000}\n", file=Path("limited.yaml"))
+    trials = []
+    for number in range(40):
+        drawn = make_strategy(space, seed=0, sampler="random", scheduler="promotion").sampler.draw(trials)
+        costs = Footprint(
+            parameters=200 * (1 + int(drawn["augment.crop_padding"])), flops=1, latency_ms=1.0, size_mb=1.0
+        )
+        trials.append(after(trial_at(number, {1: 0.5}, params=drawn), costs))
+
+    late = [trial.params["augment.crop_padding"] for trial in trials[15:]]
+    assert sum(int(value) <= 4 for value in late) >= 0.8 * len(late)
+    assert len({frozenset(trial.params.items()) for trial in trials}) == len(trials)

@@ -56,10 +56,16 @@ def test_what_runs_is_owed_or_is_complete_does_not_give_way(keep: Keep) -> None:
         trial_at(0, {1.0: 0.1}, going_to=3.0),
         after(trial_at(1, {1.0: 0.1}), ordered(3.0), trials.died(-9, at=0.0)),
         trial_at(2, {1.0: 0.1, 9.0: 0.2}, ended=State.COMPLETE),
-        trial_at(3, {1.0: 0.9}),
+        trial_at(3, {1.0: 0.15}),
     ]
 
     assert keep(items, budget=1).crowded_out(items) == [3]
+
+
+def test_the_best_of_all_stays_where_there_is_not_even_room_for_one(keep: Keep) -> None:
+    items = [trial_at(number, {1.0: score}) for number, score in enumerate((0.5, 0.9, 0.3))]
+
+    assert keep(items, budget=1).crowded_out(items) == [2, 0]
 
 
 def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
@@ -78,7 +84,7 @@ def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget:
     gone = room.crowded_out(items)
 
     stay = [number for number in range(len(items)) if number not in gone]
-    assert 100 * len(stay) <= budget
+    assert 100 * len(stay) <= max(budget, 100)
     assert not gone or 100 * (len(stay) + 1) > budget
     assert max((scores[n] for n in gone), default=0) <= min((scores[n] for n in stay), default=9)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from search_samples import CRASHED, PARAMS, after, new_trial, ordered, trial_at
+from search_samples import CRASHED, PARAMS, after, new_trial, ordered, reached, result, trial_at
 
 from search import trials
 from search.surrogate.encoding import Encoding
@@ -111,3 +111,29 @@ def test_what_is_kept_from_look_to_look_changes_nothing(small_space: SearchSpace
         found, fresh = follower.read(items), Reader(encoding).read(items)
         for name in ("numbers", "places", "points", "scores", "rates", "has_failed", "pending"):
             assert np.array_equal(getattr(found, name), getattr(fresh, name), equal_nan=name == "scores"), name
+
+
+def test_a_trial_that_was_sent_past_the_first_rungs_has_there_what_it_scored_on_its_way(reader: Reader) -> None:
+    whole = after(
+        new_trial(0, PARAMS), ordered(9.0), *map(result, (1.0, 2.0, 3.0, 9.0), (0.1, 0.2, 0.3, 0.9)), reached(9.0)
+    )
+    at_once = after(new_trial(1, PARAMS), ordered(9.0), result(9.0, 0.8), reached(9.0))
+
+    found = reader.read([whole, at_once])
+
+    assert found.scores.tolist() == [[0.1, 0.3, 0.9], [0.8, 0.8, 0.8]]
+
+
+def test_a_trial_whose_scores_stalled_stays_where_it_is(reader: Reader) -> None:
+    stalled = trial_at(0, {1.0: 0.5}, ended=State.COMPLETE, params=PARAMS)
+
+    assert reader.read([stalled]).scores.tolist() == [[0.5, 0.5, 0.5]]
+    assert Surrogate(reader.encoding).outlook([stalled, trial_at(1, {1.0: 0.2, 3.0: 0.9}, params=PARAMS)]) is not None
+
+
+def test_what_a_failed_trial_once_scored_is_not_what_others_have_to_beat(reader: Reader) -> None:
+    failed = trial_at(0, {1.0: 0.9}, ended=State.FAILED, params=PARAMS)
+    sound = trial_at(1, {1.0: 0.4}, params=PARAMS)
+
+    assert reader.read([failed, sound]).best == 0.4
+    assert reader.read([failed]).best == 0.9
