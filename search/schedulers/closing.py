@@ -9,8 +9,8 @@ from search.schedulers.base import Action, Resume, Situation, Stop, Wait
 from search.table import Table
 from search.trials import State, Trial
 
-MARGIN = 1.1  # times the estimate that is kept free for the last stretch of the best trial
-HOPE = 1.2  # times the time left that a stretch may seem to need; estimates err
+MARGIN = 1.25  # times the estimate that is kept free for the way of the best trial to the end; estimates err
+HOPE = 1.2  # times the time left that a stretch may seem to need
 MARGIN_SECONDS = 5.0  # and this much on top, for starting and the evaluation on the test split
 
 Expected = Mapping[int, float]  # what a trial may come to at the last rung, by number; larger is better
@@ -31,7 +31,7 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
     hopes = _hopes(situation, rungs, expected)
     if not hopes:
         return None
-    may_end = _may_end(hopes[0], rungs[-1], situation)
+    may_end = fits(hopes[0].seconds_until(rungs[-1]), situation)
     needed = hopes[0].seconds_until(rungs[-1] if may_end else _following(hopes[0], rungs))
     if needed is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left:
         return None
@@ -54,12 +54,14 @@ def _following(trial: Trial, rungs: Sequence[float]) -> float:
 def _hopes(situation: Situation, rungs: Sequence[float], expected: Expected) -> list[Trial]:
     """Return what may come to the last rung in time and be better there than all that is complete, the best first.
 
-    Where nothing is complete, and nothing can be in time, it is the most hopeful trial: what goes farthest counts then.
+    Where nothing is complete, what seems to need a little more time than there is may try; and where not even that can
+    be in time, it is the most hopeful trial: what goes farthest counts then.
     """
     ranked = hopefuls(situation.trials, expected)
     able = [trial for trial in ranked if _may_end(trial, rungs[-1], situation)]
-    is_any_complete = any(situation.trials[number].state is State.COMPLETE for number in expected)
-    return able if able or is_any_complete else ranked[:1]
+    if able or any(situation.trials[number].state is State.COMPLETE for number in expected):
+        return able
+    return [trial for trial in ranked if fits(trial.seconds_until(rungs[-1]), situation)] or ranked[:1]
 
 
 def _may_end(trial: Trial, last: float, situation: Situation) -> bool:
