@@ -7,7 +7,7 @@ from typing import Literal
 from search.executors.base import Cluster
 from spaces import SearchSpace
 
-DEFAULT_SAMPLER = "gp"
+DEFAULT_SAMPLER = "mixed"
 DEFAULT_SCHEDULER = "freeze-thaw"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from search.errors import StudyError
-from search.samplers import CmaEs, Evolution, Gp, Once, Qmc, Random, Sampler, Tpe, WithinLimits, WithPriors
+from search.samplers import CmaEs, Evolution, Gp, Mixed, Once, Qmc, Random, Sampler, Tpe, WithinLimits, WithPriors
 from search.schedulers import (
     FreezeThaw,
     Hyperband,
@@ -52,6 +52,7 @@ SAMPLERS: Mapping[str, Callable[[Ground], Sampler]] = {
     "cmaes": lambda ground: CmaEs(space=ground.space, seed=ground.seed),
     "evolution": lambda ground: Evolution(space=ground.space, seed=ground.seed),
     "gp": lambda ground: Gp(surrogate=ground.surrogate, seed=ground.seed),
+    "mixed": lambda ground: Mixed((SAMPLERS["tpe"](ground), SAMPLERS["gp"](ground))),
     "qmc": lambda ground: Qmc(space=ground.space, seed=ground.seed),
     "random": lambda ground: Random(space=ground.space, seed=ground.seed),
     "tpe": lambda ground: Tpe(space=ground.space, seed=ground.seed),

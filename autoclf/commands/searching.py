@@ -104,7 +104,7 @@ def search(
     tracking_uri: TrackingUri = None,
     tensorboard: TensorBoard = None,
     workers: Workers = None,
-    sampler: Sampler = "gp",
+    sampler: Sampler = "mixed",
     scheduler: Scheduler = "freeze-thaw",
     device: Device = "auto",
     warm_start: WarmStart = None,

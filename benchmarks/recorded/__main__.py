@@ -2,9 +2,9 @@
 
 python -m benchmarks.recorded --curves DIR [--seeds 20] [--only TEXT] [--variants] [--ours] [--rows] [--out FOLDER]
 
-Any configuration can be trained, and goes as the nearest row of the table went; with --rows only the rows themselves
-can be, each once. Searches that are done lie in the folder and are not run again, unless the sources that they depend
-on have changed.
+Any configuration can be trained, and goes as the rows of the table near it went, blended; with --rows only the rows
+themselves can be, each once. Searches that are done lie in the folder and are not run again, unless the sources that
+they depend on have changed.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -35,7 +34,7 @@ STRATEGIES: Mapping[str, Callable[[Task, int], Trace]] = {**ours.STRATEGIES, **o
 
 @cache
 def _tasks(folder: Path, is_continuous: bool) -> Sequence[Task]:
-    return [replace(task, is_continuous=is_continuous) for task in load_tasks(folder)]
+    return load_tasks(folder, is_continuous=is_continuous)
 
 
 @cache
@@ -75,11 +74,7 @@ def main() -> None:
     is_continuous = not asked.rows
     tasks = _tasks(asked.curves, is_continuous)
     asked.out.mkdir(parents=True, exist_ok=True)
-    wanted = [
-        name
-        for name in STRATEGIES
-        if asked.variants or name not in VARIANTS or (asked.rows and name == ours.AMONG_ROWS)
-    ]
+    wanted = [name for name in STRATEGIES if asked.variants or name not in VARIANTS]
     names = [name for name in wanted if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
     search = partial(_search, asked.curves, is_continuous, asked.out)

@@ -11,7 +11,7 @@ import optuna
 from benchmarks.recorded.traces import Trace
 
 ROOT = Path(__file__).parents[2]
-REPLAYED = tuple(f"benchmarks/recorded/{name}.py" for name in ("replay", "tasks", "traces"))
+REPLAYED = tuple(f"benchmarks/recorded/{name}.py" for name in ("blend", "replay", "tasks", "traces"))
 OURS = (  # sources that what a search of ours does depends on
     *REPLAYED,
     *(f"benchmarks/recorded/{name}.py" for name in ("ours", "views")),

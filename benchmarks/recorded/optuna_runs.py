@@ -13,7 +13,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from benchmarks.recorded.replay import Rows, space_of
+from benchmarks.recorded.replay import Trainings, space_of
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
 from search.suggest import distribution
@@ -83,7 +83,7 @@ def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
         study = optuna.create_study(
             storage=storage, sampler=sampler, pruner=pruner, direction="maximize", study_name="recorded"
         )
-        rows = Rows(task, space_of(task, (float(task.num_epochs),)))
+        rows = Trainings(task, space_of(task, (float(task.num_epochs),)))
         ranges = {param.name: distribution(param) for param in rows.space.params}
         trace, now = Trace(), 0.0
         while now < task.budget and not rows.is_used_up:
@@ -98,7 +98,7 @@ def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
     return trace
 
 
-def _train(study: optuna.Study, trial: optuna.Trial, rows: Rows, trace: Trace, now: float) -> float:
+def _train(study: optuna.Study, trial: optuna.Trial, rows: Trainings, trace: Trace, now: float) -> float:
     """Train what was taken last until it ends or is pruned; return the time then."""
     row = rows.taken[-1]
     score = -np.inf

@@ -130,6 +130,6 @@ def _search(tool: Tool, python: Path | None, tables: Path, place: Path, strategy
 def _version(tool: Tool) -> str:
     """Return a name for what is run of a tool: its release, and our script for it."""
     digest = hashlib.sha256(" ".join(tool.requirements).encode())
-    for path in (tool.script, SCRIPTS / "tables.py"):
+    for path in (tool.script, SCRIPTS / "tables.py", SCRIPTS.parent / "blend.py"):
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()[:12]

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.recorded.replay import OBJECTIVE, Rows, replay, space_of
+from benchmarks.recorded.replay import OBJECTIVE, Trainings, replay, space_of
 from benchmarks.recorded.tasks import FIRST_RUNG, Task
 from benchmarks.recorded.traces import Trace
 from benchmarks.recorded.views import AsOptunaHasIt, OnForecasts, OnLastReadings, OnOneRung
-from search.samplers import Gp, Random, Sampler, Tpe
+from search.samplers import Gp, Mixed, Random, Sampler, Tpe
 from search.schedulers import FreezeThaw, Hyperband, Promotion
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
@@ -37,16 +37,19 @@ def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = 
     def search(task: Task, seed: int) -> Trace:
         space = space_of(task, rungs_of(task.num_epochs))
         by_ranks = scheduler(rungs=space.budget.rungs, eta=ETA, objective=OBJECTIVE)
-        return replay(task, space, by_ranks, make(space, seed), Rows(task, space))
+        return replay(task, space, by_ranks, make(space, seed), Trainings(task, space))
 
     return search
 
 
-def _freeze_thaw(rungs: Callable[[int], tuple[float, ...]], *, is_among_rows: bool = False) -> Search:
+def _freeze_thaw(
+    rungs: Callable[[int], tuple[float, ...]], *, is_mixed: bool = False, is_among_rows: bool = False
+) -> Search:
     """Return freeze and thaw with Gaussian processes.
 
     Args:
         rungs: From the number of epochs.
+        is_mixed: Whether every other draw is TPE's.
         is_among_rows: Whether the model weighs the free rows of the table, where these alone can be trained: else the
             place that it thinks best is never tried, so that it is asked for again and again, which no search of real
             trainings suffers from.
@@ -54,10 +57,11 @@ def _freeze_thaw(rungs: Callable[[int], tuple[float, ...]], *, is_among_rows: bo
 
     def search(task: Task, seed: int) -> Trace:
         space = space_of(task, rungs(task.num_epochs))
-        surrogate, rows = Surrogate(Encoding(space)), Rows(task, space)
-        sampler = Gp(
-            surrogate=surrogate, seed=seed, propose=rows.propose if is_among_rows and not task.is_continuous else None
-        )
+        surrogate, rows = Surrogate(Encoding(space)), Trainings(task, space)
+        propose = rows.propose if is_among_rows and not task.is_continuous else None
+        sampler: Sampler = Gp(surrogate=surrogate, seed=seed, propose=propose)
+        if is_mixed:
+            sampler = Mixed((Tpe(space=space, seed=seed), sampler))
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
         return replay(task, space, scheduler, sampler, rows)
 
@@ -71,7 +75,7 @@ def _freeze_thaw_with(make: MakeSampler) -> Search:
         space = space_of(task, fine_rungs_of(task.num_epochs))
         sampler = make(space, seed)
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=Surrogate(Encoding(space)), sampler=sampler)
-        return replay(task, space, scheduler, sampler, Rows(task, space))
+        return replay(task, space, scheduler, sampler, Trainings(task, space))
 
     return search
 
@@ -88,15 +92,15 @@ def _random(space: SearchSpace, seed: int) -> Sampler:
     return Random(space=space, seed=seed)
 
 
-DEFAULT = "freeze-thaw + GP"
-AMONG_ROWS = "freeze-thaw + GP among rows"
+DEFAULT = "freeze-thaw + TPE and GP"
 STRATEGIES: Mapping[str, Search] = {
-    DEFAULT: _freeze_thaw(fine_rungs_of),
+    DEFAULT: _freeze_thaw(fine_rungs_of, is_mixed=True),
     "promotion + TPE": _by_ranks(_tpe()),
 }
 VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sampler might see
-    AMONG_ROWS: _freeze_thaw(fine_rungs_of, is_among_rows=True),
-    "freeze-thaw + GP on few rungs": _freeze_thaw(rungs_of),
+    "freeze-thaw + TPE and GP on few rungs": _freeze_thaw(rungs_of, is_mixed=True),
+    "freeze-thaw + GP": _freeze_thaw(fine_rungs_of),
+    "freeze-thaw + GP among rows": _freeze_thaw(fine_rungs_of, is_among_rows=True),
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),
     "freeze-thaw + random": _freeze_thaw_with(_random),
     "promotion + random": _by_ranks(_random),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.recorded.tasks import Task, in_units
+from benchmarks.recorded.tasks import FULL_SECONDS, Task, in_units
 from benchmarks.recorded.traces import Trace
 from search.engine import Engine
 from search.executors.scripted import Failure, Script, ScriptedExecutor, reading
@@ -23,6 +23,7 @@ from trainer.config import JobConfig
 
 OBJECTIVE = "val/loss"
 MOST_TRIALS = 100_000  # of a search whose time alone is limited
+LONGEST_JUMP = 0.02 * FULL_SECONDS  # without a decision
 
 
 def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
@@ -42,12 +43,13 @@ def space_of(task: Task, rungs: tuple[float, ...]) -> SearchSpace:
 
 
 @dataclass(slots=True)
-class Rows:
-    """What a search has trained, by trial number: rows of a table of N, plus N for each time that one came before."""
+class Trainings:
+    """What a search has trained, by trial number: rows of a table of N, or places between them, from N on."""
 
     task: Task
     space: SearchSpace
     taken: list[int] = field(default_factory=list)
+    between: list[tuple[Array, Array]] = field(default_factory=list)  # scores and seconds (E,) at these places
 
     @property
     def is_used_up(self) -> bool:
@@ -56,17 +58,17 @@ class Rows:
 
     def take(self, drawn: Mapping[str, Value]) -> Mapping[str, Value]:
         """Take what is trained for drawn hyperparameters; return the hyperparameters that it counts for."""
-        if not self.task.is_continuous:
-            self.taken.append(nearest(self.task, drawn, self.taken))
-            return params_of(self.task, self.taken[-1])
-        row, num = nearest(self.task, drawn, ()), len(self.task.values)
-        self.taken.append(row + num * sum(taken % num == row for taken in self.taken))
-        return drawn
+        if self.task.is_continuous:
+            self.taken.append(len(self.task.values) + len(self.between))
+            self.between.append(self.task.between(place_of(self.task, drawn)))
+            return drawn
+        self.taken.append(nearest(self.task, drawn, self.taken))
+        return params_of(self.task, self.taken[-1])
 
     def curve(self, taken: int) -> tuple[Array, Array]:
         """Return the scores and seconds (E,) of a training."""
-        row = taken % len(self.task.values)
-        return self.task.scores[row], self.task.seconds[row]
+        num = len(self.task.values)
+        return (self.task.scores[taken], self.task.seconds[taken]) if taken < num else self.between[taken - num]
 
     def propose(self, rng: np.random.Generator, promising: Array) -> Array:
         """Return the places of rows that are free: some drawn evenly, others nearest to steps from promising places."""
@@ -83,7 +85,7 @@ class Rows:
 class Snapping:
     """Draws the hyperparameters of what is trained for those that a sampler draws."""
 
-    rows: Rows
+    rows: Trainings
     sampler: Sampler
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
@@ -111,7 +113,7 @@ def params_of(task: Task, row: int) -> dict[str, Value]:
 
 
 def replay(
-    task: Task, space: SearchSpace, scheduler: Scheduler, sampler: Sampler, rows: Rows, *, num_slots: int = 1
+    task: Task, space: SearchSpace, scheduler: Scheduler, sampler: Sampler, rows: Trainings, *, num_slots: int = 1
 ) -> Trace:
     """Search a task until its budget is spent.
 
@@ -124,7 +126,9 @@ def replay(
         num_slots: Jobs at once.
     """
     drawing = Snapping(rows, sampler)
-    executor = ScriptedExecutor(lambda job, _: _script(*rows.curve(rows.taken[job])), num_slots=num_slots)
+    executor = ScriptedExecutor(
+        lambda job, _: _script(*rows.curve(rows.taken[job])), num_slots=num_slots, longest_jump=LONGEST_JUMP
+    )
     trace = Trace()
 
     def watch(notice: Notice) -> None:

@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.recorded.blend import blend, tamed
 from spaces import Domain, Float, Integer
 
 FULL_TRAININGS = 20  # of mean length, that a search may spend
 FULL_SECONDS = 1000.0  # of a full training, in the mean
 LEAST_SHARE = 1e-3  # of the mean epoch, that any epoch takes
 LEAST_WIDTH = 1e-12  # from the median of full trainings to the best score
+NUM_PLACES = 5000  # that are looked at for the best that there is between rows
 FIRST_RUNG = 2  # epochs: after one, scores in the tables at hand say next to nothing of the end
 LOG_RATIO = 10.0  # largest to smallest value of a column that may be drawn evenly in its logarithm
 
@@ -39,9 +41,12 @@ class Task:
         values: float64 (N, D), as they were recorded.
         units: float64 (N, D) in [0, 1]: linear or logarithmic in the domains.
         scores: float64 (N, E) after each epoch, larger is better; NaN from the epoch on at which training diverged.
+        tamed: The scores that are blended.
         seconds: float64 (N, E) that each epoch took, above 0.
-        is_continuous: Whether any configuration may be trained, as often as wanted, and goes as its nearest row went;
-            else rows of the table alone may, each once.
+        best: The best score that can be found.
+        middle: The median of what full trainings end with; of those that diverged, none counts.
+        is_continuous: Whether any configuration may be trained, and goes as the rows near it went, blended; else
+            rows of the table alone may, each once.
     """
 
     name: str
@@ -50,8 +55,11 @@ class Task:
     values: NDArray[np.float64]
     units: NDArray[np.float64]
     scores: NDArray[np.float64]
+    tamed: NDArray[np.float64]
     seconds: NDArray[np.float64]
-    is_continuous: bool = True
+    best: float
+    middle: float
+    is_continuous: bool
 
     @property
     def num_epochs(self) -> int:
@@ -69,9 +77,9 @@ class Task:
         last: NDArray[np.float64] = self.scores[:, -1]
         return np.where(np.isfinite(last), last, -np.inf)
 
-    def final(self, row: int) -> float:
-        """Return the score at the last epoch of a row, or of one that goes as it went: N more, 2 N more and so on."""
-        return float(self.finals[row % len(self.values)])
+    def between(self, place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores and seconds (E,) of a configuration at a place (D,)."""
+        return blend(self.units, self.tamed, self.seconds, place)
 
     @property
     def first_rung(self) -> int:
@@ -79,18 +87,16 @@ class Task:
         return min(FIRST_RUNG, self.num_epochs)
 
     def regret(self, score: float) -> float:
-        """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below.
-
-        Trainings that diverged count in neither.
-        """
-        best = float(np.nanmax(self.scores))
-        ends = self.finals[np.isfinite(self.finals)]
-        middle = float(np.median(ends)) if len(ends) else float(np.nanmin(self.scores))
-        return float(np.clip((best - score) / max(best - middle, LEAST_WIDTH), 0.0, 1.0))
+        """Return how far a score is from the best known: 0 there, 1 at the median of full trainings and below."""
+        return float(np.clip((self.best - score) / max(self.best - self.middle, LEAST_WIDTH), 0.0, 1.0))
 
 
-def load_tasks(folder: Path) -> list[Task]:
+def load_tasks(folder: Path, *, is_continuous: bool = True) -> list[Task]:
     """Return the tasks of all files of a folder, by file name.
+
+    Args:
+        folder: With files in the two formats.
+        is_continuous: Whether what lies between rows may be trained.
 
     Raises:
         SystemExit: If there is no file, or one is of neither format.
@@ -102,8 +108,19 @@ def load_tasks(folder: Path) -> list[Task]:
     for path in files:
         for task in _tasks_in(path):
             name = task.name if task.name not in found else f"{task.name}-{path.stem}"
-            found[name] = replace(task, name=name)
+            found[name] = with_scale(replace(task, name=name, is_continuous=is_continuous))
     return list(found.values())
+
+
+def with_scale(task: Task) -> Task:
+    """Return a task with what its best and its median are: of the rows, or of the rows and many places between them."""
+    ends, best = task.finals[np.isfinite(task.finals)], float(np.nanmax(task.scores))
+    if task.is_continuous:
+        places = np.random.default_rng(0).random((NUM_PLACES, task.units.shape[1]))
+        found = np.array([task.between(place)[0] for place in (*task.units, *places)])
+        ends, best = found[len(task.units) :, -1], float(found.max())
+    middle = float(np.median(ends)) if len(ends) else float(np.nanmin(task.scores))
+    return replace(task, best=best, middle=middle)
 
 
 def fingerprint(tasks: Sequence[Task]) -> str:
@@ -170,14 +187,19 @@ def _task(
     seconds = np.maximum(seconds, LEAST_SHARE * max(seconds.mean(), LEAST_WIDTH))
     domains = tuple(_domain(column) for column in table.T)
     units = np.stack([in_units(column, domain) for column, domain in zip(table.T, domains, strict=True)], axis=1)
+    sound = np.where(has_diverged, np.nan, scores)
     yield Task(
         name=name,
         names=_apart([str(item) for item in names]),
         domains=domains,
         values=table,
         units=units,
-        scores=np.where(has_diverged, np.nan, scores),
+        scores=sound,
+        tamed=tamed(sound),
         seconds=seconds * FULL_SECONDS / seconds.sum(axis=1).mean(),
+        best=np.nan,
+        middle=np.nan,
+        is_continuous=False,
     )
 
 

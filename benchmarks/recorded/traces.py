@@ -1,6 +1,6 @@
 """What a search did on a task, and what that is worth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ class Trace:
 
     Attributes:
         seconds: When each came, from the beginning.
-        rows: Whose it is: a row of the table of N, plus N for each time that the row was begun before.
+        rows: Whose it is: a row of the table of N, or from N on a place between rows.
         epochs: How many epochs that one has trained then.
         scores: NaN for a training that diverged.
     """
@@ -49,24 +49,28 @@ def regrets(trace: Trace, task: Task) -> NDArray[np.float64]:
     return found
 
 
-def fully_trained(trace: Trace, task: Task) -> Sequence[int]:
-    """Return whatever was trained to the last epoch within the budget, and did not diverge there."""
-    return [
-        row
+def fully_trained(trace: Trace, task: Task) -> Mapping[int, float]:
+    """Return the last score of whatever was trained to the last epoch within the budget, and did not diverge there."""
+    return {
+        row: score
         for row, epoch, seconds, score in zip(trace.rows, trace.epochs, trace.seconds, trace.scores, strict=True)
         if epoch == task.num_epochs and seconds <= task.budget * SLACK and np.isfinite(score)
-    ]
+    }
 
 
 def handed_over(trace: Trace, task: Task) -> float:
     """Return the regret of the best end of a full training: what a search has to show; 1 if nothing came to its end."""
     full = fully_trained(trace, task)
-    return task.regret(max(task.final(row) for row in full)) if full else 1.0
+    return task.regret(max(full.values())) if full else 1.0
 
 
 def wasted(trace: Trace, task: Task) -> float | None:
-    """Return the share of full trainings that went to none of the search's own five best; None if there was none."""
+    """Return the share of full trainings that went to none of the search's own five best; None if there was none.
+
+    How what lies between rows would have ended is not kept: None there, too.
+    """
+    if task.is_continuous:
+        return None
     full = fully_trained(trace, task)
-    seen = sorted((task.final(row) for row in set(trace.rows)), reverse=True)
-    least = seen[:NUM_BEST][-1] if seen else -np.inf
-    return sum(task.final(row) < least for row in full) / len(full) if full else None
+    seen = sorted(set(trace.rows), key=lambda row: -task.finals[row])
+    return sum(row not in seen[:NUM_BEST] for row in full) / len(full) if full else None

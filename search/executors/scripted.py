@@ -146,15 +146,23 @@ class ScriptedExecutor:
         answer: Gives the one event of a job that does not train, or the death of its worker; without it there
             can be no such job.
         speed: Simulated seconds a real one; infinite to wait for nothing.
+        longest_jump: Simulated seconds that pass at most, where nothing is waited for, until the driver decides again.
     """
 
     def __init__(
-        self, scripts: Scripts, *, num_slots: int = 1, answer: Answer | None = None, speed: float = math.inf
+        self,
+        scripts: Scripts,
+        *,
+        num_slots: int = 1,
+        answer: Answer | None = None,
+        speed: float = math.inf,
+        longest_jump: float = math.inf,
     ) -> None:
         self._scripts = scripts
         self._num_slots = num_slots
         self._answer = answer
         self._speed = speed
+        self._longest_jump = longest_jump
         self._now = 0.0
         self._running: dict[int, _Job] = {}
         self._checkpoints: dict[int, float] = {}  # epochs, by job
@@ -215,7 +223,8 @@ class ScriptedExecutor:
     def _pass_until(self, due_at: float, timeout_seconds: float) -> None:
         """Let time pass: all of it where it costs nothing, else as much as the timeout allows."""
         if math.isinf(self._speed):
-            self._now = self._now + timeout_seconds if math.isinf(due_at) else max(self._now, due_at)
+            until = self._now + timeout_seconds if math.isinf(due_at) else min(due_at, self._now + self._longest_jump)
+            self._now = max(self._now, until)
             return
         until = min(due_at, self._now + timeout_seconds * self._speed)
         time.sleep(max(0.0, until - self._now) / self._speed)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.recorded import others
+from benchmarks.recorded.blend import tamed
 from benchmarks.recorded.others import EVERY, PARTS, TOOLS, Tool, traces_of_others
-from benchmarks.recorded.replay import Rows, space_of
+from benchmarks.recorded.replay import Trainings, space_of
 from benchmarks.recorded.tasks import Task
 from spaces import Float
 
@@ -45,7 +46,11 @@ def task() -> Task:
         values=units,
         units=units,
         scores=np.ones((4, 3)),
+        tamed=np.ones((4, 3)),
         seconds=np.ones((4, 3)),
+        best=1.0,
+        middle=0.5,
+        is_continuous=True,
     )
 
 
@@ -134,15 +139,16 @@ def test_another_release_of_a_tool_is_another_search(
 @pytest.mark.parametrize("is_continuous", [True, False])
 def test_tables_give_the_scripts_what_they_give_ours(task: Task, is_continuous: bool) -> None:
     """Both draw alike from a table: theirs needs NumPy alone."""
-    task = replace(task, is_continuous=is_continuous, scores=np.arange(12.0).reshape(4, 3))
-    rows = Rows(task, space_of(task, (3.0,)))
+    scores = np.arange(12.0).reshape(4, 3)
+    task = replace(task, is_continuous=is_continuous, scores=scores, tamed=tamed(scores))
+    rows = Trainings(task, space_of(task, (3.0,)))
     table = tables().Table(*(np.asarray(getattr(task, part)) for part in PARTS))
 
     for drawn in (0.4, 0.4, 0.0, 0.9):
         taken, told = table.take(np.array([drawn]))
         assert float(told[0]) == rows.take({"x": drawn})["x"]
         assert taken == rows.taken[-1]
-        assert table.step(taken, 2) == (1.0, rows.curve(taken)[0][1])
+        assert table.step(taken, 2) == (pytest.approx(1.0), rows.curve(taken)[0][1])
     assert table.is_used_up == rows.is_used_up == (not is_continuous)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.recorded.blend import NUM_NEAREST, blend, tamed
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
 from benchmarks.recorded.ours import STRATEGIES, VARIANTS, fine_rungs_of, rungs_of
-from benchmarks.recorded.replay import Rows, nearest, params_of, space_of
+from benchmarks.recorded.replay import Trainings, nearest, params_of, place_of, space_of
 from benchmarks.recorded.report import RANDOM, curves_of, draw, summary, table, verdict
-from benchmarks.recorded.tasks import FULL_SECONDS, Task, fingerprint, load_tasks
+from benchmarks.recorded.tasks import FULL_SECONDS, Task, fingerprint, load_tasks, with_scale
 from benchmarks.recorded.traces import SHARES, Trace, fully_trained, handed_over, regrets, wasted
 
 Strategy = Callable[[Task, int], Trace]
@@ -45,7 +46,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Task]:
     losses[4, 3:] = np.nan
     losses[5, 0], losses[5, 1:] = np.inf, 0.1
     np.savez(folder / "b.npz", hp_names=["rate", "layers"], hp_net=x, valid_net=losses)
-    return {task.name: task for task in load_tasks(folder)}
+    return {task.name: task for task in load_tasks(folder, is_continuous=False)}
 
 
 def test_both_formats_are_read(tasks: dict[str, Task]) -> None:
@@ -97,7 +98,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
     names = ["rate", "same", "broken", "option"]
     np.savez(folder / "a.npz", x=x, x_names=names, tasks=["1"], y=y[None], y_names=["time", "val_accuracy"])
     np.savez(folder / "b.npz", x=x, x_names=names, tasks=["1"], y=y[None, :, :1], y_names=["time", "val_accuracy"])
-    return load_tasks(folder)
+    return load_tasks(folder, is_continuous=False)
 
 
 def test_columns_that_say_nothing_are_left_out_and_names_stay_apart(odd: list[Task]) -> None:
@@ -172,36 +173,67 @@ def test_a_row_is_its_own_nearest(tasks: dict[str, Task]) -> None:
     assert nearest(task, params_of(task, 17), [17]) != 17
 
 
-def test_any_configuration_goes_as_its_nearest_row_as_often_as_it_is_trained(tasks: dict[str, Task]) -> None:
-    task = tasks["taskset-net"]
-    rows = Rows(task, space_of(task, (9.0,)))
-    drawn = {"rate": task.values[17, 0] * 1.0001, "layers": int(task.values[17, 1])}
+def test_any_configuration_is_a_blend_of_the_rows_near_it(tasks: dict[str, Task]) -> None:
+    task = with_scale(replace(tasks["taskset-net"], is_continuous=True))
+    trainings = Trainings(task, space_of(task, (9.0,)))
+    drawn = {"rate": 0.0123, "layers": 3}
 
-    told = [rows.take(drawn) for _ in range(3)]
+    told = [trainings.take(drawn) for _ in range(2)]
 
-    assert told == [drawn] * 3, "it is trained as it was drawn"
-    assert rows.taken == [17, NUM_ROWS + 17, 2 * NUM_ROWS + 17]
-    assert all(rows.curve(taken)[0] is rows.curve(17)[0] or (rows.curve(taken)[0] == task.scores[17]).all()
-               for taken in rows.taken)  # fmt: skip
-    assert not rows.is_used_up
+    assert told == [drawn, drawn], "it is trained as it was drawn"
+    assert trainings.taken == [NUM_ROWS, NUM_ROWS + 1], "they are no rows"
+    assert not trainings.is_used_up
+    near = ((task.units - place_of(task, drawn)) ** 2).sum(axis=1).argsort()[:NUM_NEAREST]
+    scores, seconds = trainings.curve(trainings.taken[0])
+    assert (task.tamed[near].min(axis=0) <= scores).all()
+    assert (scores <= task.tamed[near].max(axis=0)).all()
+    assert np.isfinite(scores).all()
+    assert (seconds > 0).all()
+
+
+def test_a_blend_counts_near_rows_more_and_goes_over_into_the_next_one() -> None:
+    units, scores, seconds = np.linspace(0, 1, 11)[:, None], np.arange(11.0)[:, None], np.ones((11, 1))
+
+    def at(place: float) -> float:
+        return float(blend(units, scores, seconds, np.array([place]))[0][0])
+
+    assert at(0.5) == pytest.approx(5.0, abs=0.01)
+    assert 1.9 < at(0.2) < 3.0
+    steps = np.diff([at(place) for place in np.linspace(0.1, 0.9, 400)])
+    assert abs(steps).max() < 0.3
+
+
+def test_what_diverged_is_as_bad_as_a_bad_beginning() -> None:
+    scores = np.array([[-0.7, -0.5], [-0.69, np.nan], [-0.71, -1e19], [-0.7, -0.4]])
+
+    assert tamed(scores).tolist() == [[-0.7, -0.5], [-0.69, pytest.approx(-0.7085)],
+                                      [pytest.approx(-0.7085)] * 2, [-0.7, -0.4]]  # fmt: skip
+
+
+def test_the_best_between_rows_is_known(tasks: dict[str, Task]) -> None:
+    task = with_scale(replace(tasks["lcbench-7"], is_continuous=True))
+
+    assert task.middle < task.best <= tasks["lcbench-7"].best
+    assert task.regret(task.best) == 0.0
+    assert task.regret(task.middle) == 1.0
 
 
 def test_where_rows_alone_can_be_trained_each_is_trained_once(tasks: dict[str, Task]) -> None:
-    task = replace(tasks["taskset-net"], is_continuous=False)
-    rows = Rows(task, space_of(task, (9.0,)))
+    task = tasks["taskset-net"]
+    trainings = Trainings(task, space_of(task, (9.0,)))
 
-    told = [rows.take(params_of(task, 17)) for _ in range(NUM_ROWS)]
+    told = [trainings.take(params_of(task, 17)) for _ in range(NUM_ROWS)]
 
-    assert rows.taken[0] == 17
-    assert sorted(rows.taken) == list(range(NUM_ROWS))
-    assert told[1] == params_of(task, rows.taken[1])
-    assert rows.is_used_up
+    assert trainings.taken[0] == 17
+    assert sorted(trainings.taken) == list(range(NUM_ROWS))
+    assert told[1] == params_of(task, trainings.taken[1])
+    assert trainings.is_used_up
 
 
 def test_both_ways_of_training_are_different_tasks(tasks: dict[str, Task]) -> None:
     task = tasks["lcbench-7"]
 
-    assert fingerprint([task]) != fingerprint([replace(task, is_continuous=False)])
+    assert fingerprint([task]) != fingerprint([replace(task, is_continuous=True)])
 
 
 def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:
@@ -215,14 +247,16 @@ def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:
 def test_a_search_reads_what_was_recorded_when_it_was(
     tasks: dict[str, Task], name: str, strategy: Strategy, is_continuous: bool
 ) -> None:
-    task = replace(tasks[name], is_continuous=is_continuous)
+    task = with_scale(replace(tasks[name], is_continuous=is_continuous))
 
     trace = strategy(task, 3)
 
+    if is_continuous:
+        assert min(trace.rows) >= NUM_ROWS
+        assert regrets(trace, task)[-1] < 0.6
+        return
     spent = 0.0
-    for seconds, taken, epoch, score in zip(trace.seconds, trace.rows, trace.epochs, trace.scores, strict=True):
-        row = taken % NUM_ROWS
-        assert is_continuous or row == taken
+    for seconds, row, epoch, score in zip(trace.seconds, trace.rows, trace.epochs, trace.scores, strict=True):
         spent += task.seconds[row, epoch - 1]
         assert seconds == pytest.approx(spent, abs=0.05 * len(trace.rows))  # workers take a moment to leave
         assert score == task.scores[row, epoch - 1] or np.isnan(task.scores[row, epoch - 1])
@@ -247,7 +281,7 @@ def test_regret_falls_with_what_has_been_read(tasks: dict[str, Task]) -> None:
 
     assert set(found[SHARES < 0.5]) == {1.0}
     assert set(found[SHARES >= 0.5]) == {0.0}
-    assert fully_trained(trace, task) == [best]
+    assert list(fully_trained(trace, task)) == [best]
     assert wasted(trace, task) == 0.0
     assert handed_over(trace, task) == 0.0
 
@@ -268,7 +302,7 @@ def test_the_last_epoch_of_a_budget_counts_though_sums_are_not_exact(tasks: dict
     trace = Trace()
     trace.add(seconds=task.budget * (1 + 1e-14), row=3, epoch=NUM_EPOCHS, score=float(task.finals[3]))
 
-    assert fully_trained(trace, task) == [3]
+    assert list(fully_trained(trace, task)) == [3]
     assert regrets(trace, task)[-1] == task.regret(float(task.finals[3]))
 
 

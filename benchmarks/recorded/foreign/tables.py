@@ -16,18 +16,22 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[1]))  # which needs no more than this file does
+from blend import blend, tamed
+
 PARTS = ("units", "scores", "seconds", "budget", "first_rung", "is_continuous")
 
 
 class Table:
-    """One task, and what was trained of it: as `Rows` of `benchmarks.recorded.replay`."""
+    """One task, and what was trained of it: as `Trainings` of `benchmarks.recorded.replay`."""
 
     def __init__(self, units, scores, seconds, budget, first_rung, is_continuous):
         self.units, self.scores, self.seconds = units, scores, seconds
         self.budget, self.first_rung, self.is_continuous = float(budget), int(first_rung), bool(is_continuous)
         self.num_axes, self.num_epochs = units.shape[1], scores.shape[1]
         self.worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0  # told of what diverges
-        self.taken = []
+        self.tamed = tamed(scores)
+        self.taken, self.between = [], []
 
     @property
     def is_used_up(self):
@@ -35,20 +39,22 @@ class Table:
         return not self.is_continuous and len(self.taken) == len(self.units)
 
     def take(self, drawn):
-        """Take what is trained for drawn units (D,); return its row, and the units that it counts for."""
+        """Take what is trained for drawn units (D,); return its number, and the units that it counts for."""
+        if self.is_continuous:
+            self.taken.append(len(self.units) + len(self.between))
+            self.between.append(blend(self.units, self.tamed, self.seconds, drawn))
+            return self.taken[-1], drawn
         apart = np.square(self.units - drawn).sum(axis=1)
-        if not self.is_continuous:
-            apart[self.taken] = np.inf
-        row, num = int(apart.argmin()), len(self.units)
-        taken = row + num * sum(other % num == row for other in self.taken)
-        self.taken.append(taken)
-        return taken, (drawn if self.is_continuous else self.units[row])
+        apart[self.taken] = np.inf
+        self.taken.append(int(apart.argmin()))
+        return self.taken[-1], self.units[self.taken[-1]]
 
     def step(self, taken, epoch):
         """Return the seconds of an epoch, and the score after it: None where training diverged."""
-        row = taken % len(self.units)
-        score = float(self.scores[row, epoch - 1])
-        return float(self.seconds[row, epoch - 1]), score if np.isfinite(score) else None
+        num = len(self.units)
+        scores, seconds = (self.scores[taken], self.seconds[taken]) if taken < num else self.between[taken - num]
+        score = float(scores[epoch - 1])
+        return float(seconds[epoch - 1]), score if np.isfinite(score) else None
 
 
 def run(strategies, search):
