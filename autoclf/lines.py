@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search import room, trials
+from search import trials
 from search.names import run_name
 from search.notices import Notice
 from search.trials import Trial
@@ -153,7 +153,7 @@ def _pruned_line(trial: Trial) -> str:
     match trial.reason:
         case trials.OVER_LIMITS:
             return f"{run_name(trial)}: not trained. {trial.message}"
-        case room.NO_ROOM:
+        case trials.NO_ROOM:
             return f"{run_name(trial)}: gave way, as checkpoints have no more room (--disk)."
         case _:
             return ""

@@ -11,10 +11,9 @@ from search.finish import Doubt, TestReading, doubt
 from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
-from search.room import NO_ROOM
 from search.run import Outcome
 from search.schedulers import Enough
-from search.trials import OVER_LIMITS, State
+from search.trials import NO_ROOM, OVER_LIMITS, State
 from trainer.config import JobConfig, flat
 from trainer.settings import Classical, Plateau, is_pretrained, left_out
 

@@ -81,8 +81,14 @@ def scores_of(trials: Sequence[Trial], objective: str) -> NDArray[np.float64]:
 
 
 def regrets(scores: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return regrets (N, M) from the scores (N,) on M data sets: 0 for the best, 1 for the median, at most 2."""
-    columns = [(column.max() - column) / max(column.max() - np.median(column), 1e-12) for column in scores]
+    """Return regrets (N, M) from the scores (N,) on M data sets: 0 for the best, 1 for the median, at most 2.
+
+    What failed has 2, and no part in the median.
+    """
+    columns = []
+    for column in scores:
+        best, middle = column.max(), np.median(column[np.isfinite(column)]) if np.isfinite(column).any() else 0.0
+        columns.append((best - column) / max(best - middle, 1e-12) if np.isfinite(best) else np.full(len(column), 2.0))
     return np.minimum(np.stack(columns, axis=1), 2.0)
 
 

@@ -223,8 +223,11 @@ class Book:
 
 
 def contenders(items: Sequence[Trial]) -> list[Trial]:
-    """Return the complete trials; if there is none, those that went farthest; no failed one, and none over limits."""
-    sound = [t for t in items if t.results and not t.is_hopeless]
+    """Return the complete trials; if there is none, those that went farthest.
+
+    No failed one, none over limits, and none whose checkpoint gave way.
+    """
+    sound = [t for t in items if t.results and not t.is_hopeless and t.reason != trials.NO_ROOM]
     complete = [t for t in sound if t.state is State.COMPLETE]
     farthest = max((t.results[-1].epoch for t in sound), default=0.0)
     return complete or [t for t in sound if t.results[-1].epoch == farthest]

@@ -13,10 +13,9 @@ from search.crew import Lost
 from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
-from search.room import NO_ROOM
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
-from search.trials import OVER_LIMITS, State, Trial
+from search.trials import NO_ROOM, OVER_LIMITS, State, Trial
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
 from trainer.orders import TrainOrder

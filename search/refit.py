@@ -28,6 +28,7 @@ ATTRIBUTE = "autoclf.refits"
 MARGIN = 1.2  # times the estimate that is kept free; more than is asked for when the time has come, for estimates err
 MARGIN_SECONDS = 10.0  # kept free on top, for what still runs to stop, for starting, and for the test split
 MOST_OF_LIMIT = 0.25  # of a time limit that is kept free; where a refit needs more, the search has all of it
+LASTING = ("nan_loss", "bad_config", "bad_data")  # reasons of failures that come again
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
 
 
@@ -148,10 +149,15 @@ def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bo
     last = run_through(bench.executor, order, tell, should_stop)
     found = _judged(trial, order, data, last)
     crash_point("after_refit")
-    if found is not None and isinstance(last, Reached | Failed):  # deaths are no verdict: another day it may work
+    if found is not None and _is_verdict(last):
         others = [record for record in study.attributes.get(ATTRIBUTE, []) if record["trial"] != trial.number]
         study.remember(ATTRIBUTE, [*others, asdict(found)])
     return found
+
+
+def _is_verdict(last: JobEvent | None) -> bool:
+    """Say whether it would end in the same way another day: not where its process died, or the disk was full."""
+    return isinstance(last, Reached) or (isinstance(last, Failed) and last.reason in LASTING)
 
 
 def _judged(trial: Trial, order: TrainOrder, data: DataSet, last: JobEvent | None) -> Refit | None:

@@ -10,7 +10,6 @@ from search.trials import State, Trial
 from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
 
 DEFAULT_SHARE = 0.5  # of what is free when a search begins
-NO_ROOM = "disk"  # the reason why a paused trial ended whose checkpoint gave way
 
 
 @dataclass(slots=True, kw_only=True)

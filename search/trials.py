@@ -16,6 +16,7 @@ from trainer.results import EpochResult, Failed, Footprint, JobEvent, Reached, S
 from trainer.settings import Classical
 
 Record = dict[str, Any]
+NO_ROOM = "disk"  # the reason why a paused trial ended whose checkpoint gave way
 OVER_LIMITS = "constraint"  # the reason why a trial ended whose model costs more than its space allows
 OBJECTIVES = {  # sign: what is better is larger
     "val/accuracy": 1,

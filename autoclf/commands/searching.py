@@ -226,10 +226,10 @@ def resume(
     request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers)
     if executor == "local":
         request = replace(request, cluster=None)
-    elif executor == "ray" or address is not None:
+    elif executor == "ray" or (address, cpus_per_trial, gpus_per_trial) != (None, None, None):
         known = request.cluster or Cluster()
         cluster = Cluster(
-            address=address,
+            address=known.address if address is None else address,
             cpus_per_trial=known.cpus_per_trial if cpus_per_trial is None else cpus_per_trial,
             gpus_per_trial=known.gpus_per_trial if gpus_per_trial is None else gpus_per_trial,
         )

@@ -6,8 +6,7 @@ import pytest
 
 from autoclf.lines import data_line, plain_line
 from search.notices import Notice
-from search.room import NO_ROOM
-from search.trials import OVER_LIMITS, State, ended
+from search.trials import NO_ROOM, OVER_LIMITS, State, ended
 from tests.search.search_samples import after, trial_at
 
 

@@ -28,9 +28,11 @@ def test_a_portfolio_never_gets_worse_and_names_nobody_twice(found: NDArray[np.f
 
 
 def test_regret_is_0_for_the_best_1_for_the_median_and_2_for_what_failed() -> None:
-    found = regrets([np.array([0.9, 0.5, 0.1, -np.inf, 0.8]), np.array([1.0, 1.0, 1.0, 1.0, 1.0])])
+    failed = -np.inf
+    found = regrets([np.array([0.9, 0.5, 0.1, failed, 0.5]), np.ones(5), np.array([0.9, 0.5, failed, failed, failed])])
 
-    assert np.allclose(found[:, 0], [0.0, 1.0, 2.0, 2.0, 0.25])
+    assert np.allclose(found[:, 0], [0.0, 1.0, 2.0, 2.0, 1.0])
+    assert np.allclose(found[:, 2], [0.0, 2.0, 2.0, 2.0, 2.0])
     assert found[:, 1].tolist() == [0.0] * 5
 
 

@@ -4,7 +4,7 @@ import pytest
 from search_samples import METRIC, after, new_trial, ordered, reached, result, trial_at
 
 from search.book import best_of
-from search.trials import State, Trial
+from search.trials import NO_ROOM, State, Trial, ended
 
 
 def test_the_best_is_a_complete_trial_where_there_is_one() -> None:
@@ -21,6 +21,14 @@ def test_without_a_complete_one_the_best_is_among_those_that_went_farthest() -> 
     items = [trial_at(0, {1.0: 0.9}), trial_at(1, {1.0: 0.2, 3.0: 0.3}), trial_at(2, {1.0: 0.2, 3.0: 0.4})]
 
     assert best_of(items, METRIC) == items[2]
+
+
+def test_what_has_no_checkpoint_any_more_is_not_the_best() -> None:
+    gone = after(trial_at(0, {1.0: 0.9}), ended(State.PRUNED, reason=NO_ROOM, at=1.0))
+    items = [gone, trial_at(1, {1.0: 0.2})]
+
+    assert best_of(items, METRIC) == items[1]
+    assert best_of(items[:1], METRIC) is None
 
 
 def test_of_two_equal_trials_the_earlier_is_the_best() -> None:

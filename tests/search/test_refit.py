@@ -150,6 +150,14 @@ def test_a_refit_that_fails_leaves_the_trials_own_weights_as_the_model(
     assert found.why_not == why
 
 
+def test_a_full_disk_is_no_verdict_and_a_loss_that_is_no_number_is(shop: Shop) -> None:
+    for reason, is_verdict in (("disk_full", False), ("oom", False), ("nan_loss", True)):
+        shop.hand.events_to_come = [Failed(reason=reason, message="It failed.", traceback="", at=1.0)]
+
+        assert shop.refit() is not None
+        assert (known_refit(shop.ground.study(), shop.ground.store, 4) is not None) == is_verdict
+
+
 def test_one_that_is_stopped_is_gone_on_with_another_time(shop: Shop) -> None:
     shop.hand.events_to_come = [Stopped(epoch=3.0, at=1.0)]
 

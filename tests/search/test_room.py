@@ -12,9 +12,9 @@ from search_samples import METRIC, NAME, RUNGS, Stage, after, ordered, trial_at
 
 from autoclf.options import num_bytes
 from search import trials
-from search.room import NO_ROOM, Room, default_budget, size_of_state
+from search.room import Room, default_budget, size_of_state
 from search.schedulers.promotion import estimate
-from search.trials import State, Trial
+from search.trials import NO_ROOM, State, Trial
 from trainer.jobfiles import CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS
 
 Keep = Callable[..., Room]
