@@ -102,6 +102,7 @@ class Engine:
             return False
         if not all(self.book.crew.claimed().values()):
             return False
+        self.book.crew.begin_ending()
         self._end_all()
         return True
 

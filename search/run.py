@@ -1,6 +1,5 @@
 """A search from the request to the outcome: opens everything, runs the engine, and closes it in order."""
 
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from search.book import Book
@@ -17,9 +15,11 @@ from search.crew import Alone, Crew
 from search.diagnosis import Finding, diagnosis_among
 from search.ending import Ended, Ending
 from search.engine import Engine
+from search.errors import StudyError
 from search.executors import Executor
 from search.executors.local import load_server
 from search.executors.opening import open_executor
+from search.interruptions import interruptions
 from search.jobs import build_job, check_space, has_classical
 from search.lease import Lease
 from search.notices import Notice, Watch
@@ -41,6 +41,7 @@ from trainer.data import DataSet, absent_classes, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
 
 SECONDS_BETWEEN_DECODING_NOTICES = 0.5
+SECONDS_FOR_ENDER = 35.0  # more than a driver without a sign of life counts as alive
 UPLOAD_SECONDS = 120.0  # that each mirror gets at the end to show what is due
 
 
@@ -83,9 +84,10 @@ def search(request: Request, watch: Watch) -> Outcome:
     warm_up(store, request.tracking_uri)
     if request.cluster is None:
         load_server(fits=has_classical(request.space))
-    with _driving(study, directory) as (crew, has_lost), _interruptions() as interruption:
+    with _driving(study, directory) as (crew, has_lost), interruptions() as interruption:
         data = prepare_data(request, watch)
         _tell_of(data, watch)
+        _wait_for_ender(crew, name)
         with crew.turn():
             claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
             _remember(study, request, data)
@@ -95,6 +97,36 @@ def search(request: Request, watch: Watch) -> Outcome:
         return _Search(
             request, store, study, data, plan, warm, crew, watch, lambda: interruption.is_wanted() or has_lost(), began
         ).run()
+
+
+def _check_nobody_ends(crew: Crew, name: str) -> None:
+    """Check that no other driver is at the race, the refit and the test of a study: it will not look at new trials.
+
+    Raises:
+        StudyError: If one is.
+    """
+    ender = crew.ender()
+    if ender is not None:
+        raise StudyError(
+            f"{ender} is ending the search {name!r}: its finalists, its last training and its test. When it is done, "
+            f"`autoclf resume {name} --trials N` goes on with more trials."
+        )
+
+
+def _wait_for_ender(crew: Crew, name: str) -> None:
+    """Wait until no other driver ends a study, as long as one that was killed counts as alive.
+
+    Raises:
+        StudyError: If one is alive and at it.
+    """
+    until = time.monotonic() + SECONDS_FOR_ENDER
+    while True:
+        with crew.turn():
+            if crew.ender() is None:
+                return
+            if time.monotonic() > until:
+                _check_nobody_ends(crew, name)
+        time.sleep(1.0)
 
 
 @contextmanager
@@ -114,34 +146,6 @@ def _driving(study: Study, directory: Path) -> Iterator[tuple[Crew, Callable[[],
         return
     with Lease(study, directory) as lease:
         yield Alone(), lambda: lease.is_lost
-
-
-class _Interruption:
-    """Counts the signals that ask for an end: the first is a wish, the second an order."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
-            raise KeyboardInterrupt
-
-    def is_wanted(self) -> bool:
-        """Say whether somebody asked."""
-        return self.count > 0
-
-
-@contextmanager
-def _interruptions() -> Iterator[_Interruption]:
-    """Turn Ctrl-C and SIGTERM into a wish, for as long as the block lasts."""
-    interruption = _Interruption()
-    before = {number: signal.signal(number, interruption) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def prepare_data(request: Request, watch: Watch) -> DataSet:
@@ -265,7 +269,9 @@ class _Search:
             crew=self.crew,
         )
         with self.crew.turn():
+            _check_nobody_ends(self.crew, request.study)
             book.recover()
+            self.crew.stay()
         spent_before = self._trained(book)
         mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="RUNNING")))
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
@@ -274,7 +280,7 @@ class _Search:
             engine = self._engine(book, executor, ending)
             is_over = engine.run()
             if is_over:
-                with self.crew.turn():
+                with book.turn():
                     book.level()
             ended = ending.settle(book.trials, is_over=is_over)
             executor.close()

@@ -19,6 +19,14 @@ from search.errors import StorageBusyError, StudyError
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # that a locked or restarting database is waited for
 LONGEST_SILENCE = "30s"  # within a transaction: a process that was stopped in one must not stop the others
+LONGEST_STATEMENT = "150s"  # the turn of another driver, which a statement may wait for, included
+OF_CONNECTIONS = {  # of libpq, seconds: a server that has vanished is missed
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 BUSY_MILLISECONDS = 5000  # that SQLite itself waits; short, so that waiting shows
 
 
@@ -119,7 +127,8 @@ def _open_server(url: str) -> RDBStorage:
     kwargs: dict[str, Any] = {"pool_pre_ping": True}
     engine = sqlalchemy.create_engine(url)
     if engine.dialect.driver in ("psycopg", "psycopg2"):
-        kwargs["connect_args"] = {"options": f"-c idle_in_transaction_session_timeout={LONGEST_SILENCE}"}
+        limits = f"-c idle_in_transaction_session_timeout={LONGEST_SILENCE} -c statement_timeout={LONGEST_STATEMENT}"
+        kwargs["connect_args"] = {"options": limits, **OF_CONNECTIONS}
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":  # two processes that create the tables at once both fail

@@ -61,8 +61,24 @@ class Crew(Protocol):
         """Return the trials that dead drivers had claimed, now nobody's; only in a turn."""
         ...
 
+    def stay(self) -> None:
+        """Count from here on as one that trains, and may be left the end of the search. Only in a turn."""
+        ...
+
     def leave_to_others(self) -> bool:
         """Say whether other drivers stay; if so, this one counts no more from here on. Only in a turn."""
+        ...
+
+    def begin_ending(self) -> None:
+        """Take the end of the search, with all that follows the trials; only in a turn, if no other driver stays.
+
+        Raises:
+            Lost: If another driver is at it.
+        """
+        ...
+
+    def ender(self) -> str | None:
+        """Return the other driver that is at the end of the search, as `HOST (process PID)`; only in a turn."""
         ...
 
 
@@ -106,6 +122,16 @@ class Alone:
         """Return nothing: there was nobody else."""
         return []
 
+    def stay(self) -> None:
+        """Do nothing: there is nobody to count."""
+
     def leave_to_others(self) -> bool:
         """Say no."""
         return False
+
+    def begin_ending(self) -> None:
+        """Do nothing: nobody else could."""
+
+    def ender(self) -> str | None:
+        """Return nothing."""
+        return None

@@ -55,6 +55,7 @@ ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('autoclf tables'))"  # to
 COUNT = """
     SELECT count(*) FROM trials JOIN studies ON studies.study_id = trials.study_id WHERE studies.study_name = :study
 """  # in Optuna's own tables, whose interface would load every trial
+ENDING = -1  # in place of a trial: the end of the search is claimed as trials are
 TURN_LOST = "The database took this driver's turn away."
 NOW = sa.func.clock_timestamp()
 
@@ -77,7 +78,7 @@ class PostgresCrew:
         self._grace = f"{grace_seconds} seconds"
         self._seen = 0  # version of the study at this driver's last turn
         self._turn: sa.Connection | None = None
-        self._stays = True
+        self._stays = False
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._live, name="crew", daemon=True)
 
@@ -168,7 +169,7 @@ class PostgresCrew:
     def claimed(self) -> Mapping[int, bool]:
         """Return the trials that living drivers have claimed, and of each whether it was this one; only in a turn."""
         held = sa.select(TRIALS.c.trial, TRIALS.c.driver).where(
-            TRIALS.c.study == self._study, TRIALS.c.driver.in_(self._alive())
+            TRIALS.c.study == self._study, TRIALS.c.driver.in_(self._alive()), TRIALS.c.trial != ENDING
         )
         return {trial: driver == self.driver for trial, driver in self._in_turn().execute(held)}
 
@@ -176,7 +177,11 @@ class PostgresCrew:
         """Return the trials that dead drivers had claimed, now nobody's; only in a turn."""
         theirs = (TRIALS.c.study == self._study) & TRIALS.c.driver.is_not(None) & TRIALS.c.driver.not_in(self._alive())
         freed = sa.update(TRIALS).where(theirs).values(driver=None).returning(TRIALS.c.trial)
-        return sorted(self._in_turn().execute(freed).scalars())
+        return sorted(trial for trial in self._in_turn().execute(freed).scalars() if trial != ENDING)
+
+    def stay(self) -> None:
+        """Count from here on as one that trains, and may be left the end of the search. Only in a turn."""
+        self._set_staying(True)
 
     def leave_to_others(self) -> bool:
         """Say whether other drivers stay; if so, this one counts no more from here on. Only in a turn."""
@@ -186,9 +191,26 @@ class PostgresCrew:
         )
         if connection.execute(others).first() is None:
             return False
-        self._stays = False
-        connection.execute(sa.update(DRIVERS).where(DRIVERS.c.driver == self.driver).values(stays=False))
+        self._set_staying(False)
         return True
+
+    def begin_ending(self) -> None:
+        """Take the end of the search, with all that follows the trials; only in a turn, if no other driver stays.
+
+        Raises:
+            Lost: If another driver is at it.
+        """
+        self.claim(ENDING)
+        self._set_staying(False)
+
+    def ender(self) -> str | None:
+        """Return the other driver that is at the end of the search, as `HOST (process PID)`; only in a turn."""
+        owner = self._owner(self._in_turn(), ENDING)
+        found = sa.select(DRIVERS.c.host, DRIVERS.c.pid).where(
+            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.driver == owner, DRIVERS.c.driver != self.driver
+        )
+        row = self._in_turn().execute(found).first()
+        return None if row is None else f"{row.host} (process {row.pid})"
 
     def others(self) -> tuple[str, ...]:
         """Return the other drivers that are alive, as `HOST (process PID)`."""
@@ -203,6 +225,10 @@ class PostgresCrew:
     def _alive(self) -> sa.Select[Any]:
         since = NOW - sa.cast(sa.literal(self._grace), sa.Interval)
         return sa.select(DRIVERS.c.driver).where(DRIVERS.c.study == self._study, DRIVERS.c.beat > since)
+
+    def _set_staying(self, stays: bool) -> None:
+        self._stays = stays
+        self._in_turn().execute(sa.update(DRIVERS).where(DRIVERS.c.driver == self.driver).values(stays=stays))
 
     def _in_turn(self) -> sa.Connection:
         assert self._turn is not None, "it is this driver's turn"
@@ -233,7 +259,10 @@ class PostgresCrew:
     def _changes(self, connection: sa.Connection) -> Set[int]:
         """Return the trials that others changed since the last turn."""
         changed = sa.select(TRIALS.c.trial).where(
-            TRIALS.c.study == self._study, TRIALS.c.version > self._seen, TRIALS.c.writer != self.driver
+            TRIALS.c.study == self._study,
+            TRIALS.c.version > self._seen,
+            TRIALS.c.writer != self.driver,
+            TRIALS.c.trial != ENDING,
         )
         found = frozenset(connection.execute(changed).scalars())
         latest = sa.select(STUDIES.c.version).where(STUDIES.c.study == self._study)

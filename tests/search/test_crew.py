@@ -1,5 +1,6 @@
 """Several drivers of one study, on a real PostgreSQL server."""
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -170,8 +171,45 @@ def test_a_driver_that_was_taken_for_dead_finds_its_trials_lost(join: Join) -> N
         slept.claim(3)  # it is nobody's now
 
 
+def test_who_does_not_train_yet_is_left_nothing(join: Join) -> None:
+    one, newcomer = join(), join()
+
+    with one.turn():
+        assert not one.leave_to_others()
+        assert one.others(), "it may still read its images"
+    with newcomer.turn():
+        newcomer.stay()
+    with one.turn():
+        assert one.leave_to_others()
+
+
+def test_one_driver_is_at_the_end_of_a_search_and_others_see_it(join: Join) -> None:
+    one, other = join(), join()
+    with one.turn():
+        one.stay()
+        one.begin_ending()
+        assert one.ender() is None
+        assert one.claimed() == {}, "it is no trial"
+
+    with other.turn() as changed:
+        assert changed == set()
+        assert other.ender() is not None
+        assert str(os.getpid()) in (other.ender() or "")
+        assert not other.leave_to_others(), "it does not look at trials any more"
+        with pytest.raises(Lost):
+            other.begin_ending()
+    one.__exit__()
+    with other.turn():
+        assert other.ender() is None
+        assert other.abandoned() == []
+        other.begin_ending()
+
+
 def test_the_last_driver_ends_the_search(join: Join) -> None:
     one, other = join(), join()
+    for driver in (one, other):
+        with driver.turn():
+            driver.stay()
 
     with one.turn():
         assert one.leave_to_others()

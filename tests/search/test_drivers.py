@@ -123,6 +123,7 @@ class Driver:
         )
         with crew.turn():
             self.book.recover()
+            crew.stay()
         budget = self.space.budget
         engine = Engine(
             book=self.book,
