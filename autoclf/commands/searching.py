@@ -57,7 +57,11 @@ Changes = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Fix a setting; may be repeated.", show_default=False),
 ]
 Sampler = Annotated[
-    str, typer.Option(metavar="NAME", help="What draws configurations: cmaes, evolution, gp, qmc, random or tpe.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What draws configurations: mixed (tpe and gp in turn), cmaes, evolution, gp, qmc, random, tpe.",
+    ),
 ]
 Scheduler = Annotated[
     str,
