@@ -1,5 +1,6 @@
 """The tutorials' loop, to compare with: float32, DataLoader with 2 workers, torchvision transforms."""
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -38,9 +39,18 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
 
 def train_epochs(
-    model: nn.Module, pictures: Dataset[tuple[Tensor, int]], *, epochs: int, lr: float, batch: int = BATCH
+    model: nn.Module,
+    pictures: Dataset[tuple[Tensor, int]],
+    *,
+    epochs: int,
+    lr: float,
+    batch: int = BATCH,
+    until: float = math.inf,
 ) -> Iterator[float]:
-    """Train by SGD with Nesterov momentum on a one-cycle schedule; yield the seconds of each epoch."""
+    """Train by SGD with Nesterov momentum on a one-cycle schedule; yield the seconds of each epoch.
+
+    The one in which it is later than `until`, as `time.monotonic` gives it, ends there.
+    """
     loader = DataLoader(
         pictures,
         batch_size=batch,
@@ -66,6 +76,8 @@ def train_epochs(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             scheduler.step()
+            if time.monotonic() > until:
+                break
         yield time.perf_counter() - begin
 
 
