@@ -259,19 +259,7 @@ class _Search:
         uid = self.study.attributes["autoclf.uid"]
         mirrors = open_mirrors(self.store, request, uid=uid, data=card, class_names=self.data.class_names)
         executor = open_executor(request, num_slots=self.plan.workers)
-        book = Book(
-            name=request.study,
-            space=request.space,
-            store=self.store,
-            study=self.study,
-            tracker=mirrors,
-            build=partial(_job, request, self.data, self.plan),
-            crew=self.crew,
-        )
-        with self.crew.turn():
-            _check_nobody_ends(self.crew, request.study)
-            book.recover()
-            self.crew.stay()
+        book = self._open_book(mirrors)
         spent_before = self._trained(book)
         mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="RUNNING")))
         self.watch(Notice(kind="search", values={"study": request.study, "trials": len(book.trials)}))
@@ -313,6 +301,28 @@ class _Search:
             num_not_written=mirrors.num_not_written,
             others=self.crew.others() if engine.has_left else (),
         )
+
+    def _open_book(self, mirrors: Mirrors) -> Book:
+        """Return the books, with what earlier drivers left brought level; from here on this one counts.
+
+        Raises:
+            StudyError: If another driver is ending the study.
+        """
+        request = self.request
+        book = Book(
+            name=request.study,
+            space=request.space,
+            store=self.store,
+            study=self.study,
+            tracker=mirrors,
+            build=partial(_job, request, self.data, self.plan),
+            crew=self.crew,
+        )
+        with self.crew.turn():
+            _check_nobody_ends(self.crew, request.study)
+            book.recover()
+            self.crew.stay()
+        return book
 
     def _deadline(self) -> float | None:
         timeout = self.request.timeout_seconds

@@ -68,3 +68,14 @@ def test_values_have_equal_shares(domain: Domain) -> None:
 
 def test_whole_numbers_on_a_logarithm_are_those_that_its_places_round_to() -> None:
     assert [value_at(BATCH, place) for place in (0.0, 0.5, 1.0)] == [1, 8, 128]
+
+
+@given(st.sampled_from((BATCH, Integer(low=16, high=512, log=True), PADDING, EVEN, SMOOTHING, MODEL)), places)
+def test_the_place_of_a_value_leads_back_to_it(domain: Domain, place: float) -> None:
+    value = value_at(domain, place)
+
+    assert value_at(domain, place_of(domain, value)) == value
+
+
+def test_values_on_a_step_are_what_one_would_write() -> None:
+    assert [value_at(SMOOTHING, place) for place in (0.1, 0.3, 0.6, 0.9)] == [0.0, 0.1, 0.2, 0.3]
