@@ -5,10 +5,11 @@ after a crash sees just what it saw before.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import reduce
+from operator import is_
 from typing import Any
 
 from trainer.config import JobConfig, Value, job_config, scoring_at
@@ -170,6 +171,11 @@ def apply(trial: Trial, record: Record) -> Trial:
             )
         case _:
             return _after(trial, from_record(record))
+
+
+def are_same(some: Sequence[Trial], others: Sequence[Trial]) -> bool:
+    """Say whether trials are the same values: they are never changed, so looking at who they are is enough."""
+    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def score(result: EpochResult, objective: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from search.samplers.base import Sampler, next_baseline
 from search.surrogate.candidates import propose
 from search.surrogate.encoding import Encoding
-from search.trials import Trial
+from search.trials import Trial, are_same
 from spaces import SearchSpace, Value
 from trainer.seeds import derive
 
@@ -37,14 +37,18 @@ class Tried:
         return len(self._known)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Once:
-    """Where another sampler draws what a trial has, takes the nearest configuration that none has."""
+    """Where another sampler draws what a trial has, takes the nearest configuration that none has.
+
+    It asks that sampler once for the same trials: a scheduler may ask before the engine does.
+    """
 
     sampler: Sampler
     space: SearchSpace
     seed: int
     _tried: Tried = field(default_factory=Tried)
+    _last: tuple[tuple[Trial, ...], dict[str, Value]] | None = None  # trials, and what was drawn for them
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -52,6 +56,11 @@ class Once:
         Args:
             trials: All so far; their number decides which baseline is next.
         """
+        if self._last is None or not are_same(self._last[0], trials):
+            self._last = tuple(trials), self._draw(trials)
+        return dict(self._last[1])
+
+    def _draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         drawn = self.sampler.draw(trials)
         if next_baseline(self.space, trials) is not None or not self._tried.has(trials, drawn):
             return drawn

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import is_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from search.surrogate.evidence import Evidence, Reader
 from search.surrogate.gp import Array
 from search.surrogate.rungs import Chain, Forecast, link_up
 from search.surrogate.worth import chance, expected_rates, price
-from search.trials import Trial
+from search.trials import Trial, are_same
 
 MOST_FORESEEN = 100  # trials whose last reading is at the same rung
 
@@ -95,7 +94,7 @@ class Surrogate:
 
     def outlook(self, trials: Sequence[Trial]) -> Outlook | None:
         """Return what trials let expect; None while none has a reading."""
-        if self._last is not None and _are_same(self._last[0], trials):
+        if self._last is not None and are_same(self._last[0], trials):
             return self._last[1]
         evidence = self._reader.read(trials)
         if not len(evidence.numbers):
@@ -113,7 +112,3 @@ class Surrogate:
             ):
                 return self._last[1].chain
         return link_up(evidence.points, evidence.scores)
-
-
-def _are_same(known: Sequence[Trial], trials: Sequence[Trial]) -> bool:
-    return len(known) == len(trials) and all(map(is_, known, trials))

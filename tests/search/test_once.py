@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,25 @@ def test_what_is_moved_within_limits_was_not_tried_either() -> None:
     late = [trial.params["augment.crop_padding"] for trial in trials[15:]]
     assert sum(int(value) <= 4 for value in late) >= 0.8 * len(late)
     assert len({frozenset(trial.params.items()) for trial in trials}) == len(trials)
+
+
+def test_the_same_trials_are_drawn_for_once() -> None:
+    asked: list[int] = []
+
+    class Counting:
+        """Notes how often it is asked."""
+
+        def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
+            asked.append(len(trials))
+            return {"augment.crop_padding": len(trials), "augment.cutout": 0}
+
+    sampler = Once(sampler=Counting(), space=parse_space(RANGES, file=Path("ranges.yaml")), seed=0)
+    trial = trial_at(0, {1: 0.5}, params={"augment.crop_padding": 3, "augment.cutout": 4})
+
+    first, again = sampler.draw([]), sampler.draw([])
+    first["augment.crop_padding"] = 7
+    assert again == {"augment.crop_padding": 0, "augment.cutout": 0}
+    assert sampler.draw([]) == again
+    sampler.draw([trial])
+    sampler.draw([replace(trial, epoch=2.0)])
+    assert asked == [0, 1, 1]
