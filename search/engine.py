@@ -15,7 +15,7 @@ from search.ledger import Ledger
 from search.notices import Notice, Watch
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
-from search.trials import NO_ROOM, OVER_LIMITS, State, Trial
+from search.trials import NO_ROOM, OUT_OF_TIME, OVER_LIMITS, State, Trial
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
 from trainer.orders import TrainOrder
@@ -253,7 +253,7 @@ class Engine:
         out_of_time = self.deadline is not None and (not has_begun_all or self.clock() >= self.deadline)
         for trial in list(self.book.trials):
             if not trial.state.is_over:
-                self._end(trial.number, State.PRUNED, reason="time" if out_of_time else "rung")
+                self._end(trial.number, State.PRUNED, reason=OUT_OF_TIME if out_of_time else "rung")
 
     def _close(self) -> None:
         """Kill the workers of what has ended."""

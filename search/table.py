@@ -13,12 +13,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from search.trials import State, Trial, merit, result_at
+from search.trials import CUT_SHORT, State, Trial, merit, result_at
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 NOWHERE = -1
-CUT_SHORT = ("time", "disk")  # reasons for which a trial ended that may have been a good one
 Item = TypeVar("Item", bound=np.generic)
 FIRST_ROWS = 64
 

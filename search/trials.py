@@ -18,6 +18,8 @@ from trainer.settings import Classical
 
 Record = dict[str, Any]
 NO_ROOM = "disk"  # the reason why a paused trial ended whose checkpoint gave way
+OUT_OF_TIME = "time"  # the reason why a trial ended that there was no time for
+CUT_SHORT = (OUT_OF_TIME, NO_ROOM)  # such a trial may have been a good one
 OVER_LIMITS = "constraint"  # the reason why a trial ended whose model costs more than its space allows
 OBJECTIVES = {  # sign: what is better is larger
     "val/accuracy": 1,

@@ -32,13 +32,13 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
     if not hopes:
         return None
     may_end = fits(hopes[0].seconds_until(rungs[-1]), situation)
-    needed = hopes[0].seconds_until(rungs[-1] if may_end else _following(hopes[0], rungs))
+    needed = hopes[0].seconds_until(rungs[-1] if may_end else following_rung(hopes[0], rungs))
     if needed is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left:
         return None
     for trial in hopes:
         if trial.state is State.RUNNING:
             continue
-        following = _following(trial, rungs)
+        following = following_rung(trial, rungs)
         if not fits(trial.seconds_until(following), situation):
             return None  # too late for it, not for shorter stretches
         if situation.has_free_slot:
@@ -47,8 +47,9 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
     return Wait() if may_end else None
 
 
-def _following(trial: Trial, rungs: Sequence[float]) -> float:
-    return next(rung for rung in rungs if not trial.has_reached(rung))
+def following_rung(trial: Trial, rungs: Sequence[float]) -> float:
+    """Return the rung that a trial comes to next, if it goes on; the last one for what is there already."""
+    return next((rung for rung in rungs if not trial.has_reached(rung)), rungs[-1])
 
 
 def _hopes(situation: Situation, rungs: Sequence[float], expected: Expected) -> list[Trial]:

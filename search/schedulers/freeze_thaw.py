@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from search.samplers.base import Sampler
 from search.samplers.gp import STARTUP_TRIALS
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
-from search.schedulers.closing import close, fits, hopefuls, may_start, owed
+from search.schedulers.closing import close, fits, following_rung, hopefuls, may_start, owed
 from search.surrogate.outlook import Outlook, Surrogate
 from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
@@ -55,7 +55,7 @@ class FreezeThaw:
         starts = may_start(situation, table, self.rungs[0])
         scout = self._scout(outlook, situation, table) if starts and outlook is not None else None
         if scout is not None:
-            return Resume(scout.number, self._following(scout))
+            return Resume(scout.number, following_rung(scout, self.rungs))
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation, table)
@@ -72,7 +72,7 @@ class FreezeThaw:
             if outlook.of_new(new)[0] > worths[best]:
                 return Start(self.rungs[0])
         trial = situation.trials[outlook.evidence.numbers[rows[best]]]
-        return Resume(trial.number, self._following(trial))
+        return Resume(trial.number, following_rung(trial, self.rungs))
 
     def _scout(self, outlook: Outlook, situation: Situation, table: Table) -> Trial | None:
         """Return the trial of which most is expected, if it waits low and its training would be no great part of all.
@@ -84,16 +84,13 @@ class FreezeThaw:
         if len(expected) < LEAST_READ or not unfinished:
             return None
         leader = trials[max(unfinished, key=lambda number: (expected[number], -number))]
-        if table.waits[leader.number] == NOWHERE or self._following(leader) > AHEAD * self.rungs[-1]:
+        if table.waits[leader.number] == NOWHERE or following_rung(leader, self.rungs) > AHEAD * self.rungs[-1]:
             return None
-        stretch = leader.seconds_until(self._following(leader))
+        stretch = leader.seconds_until(following_rung(leader, self.rungs))
         if stretch is None or not fits(stretch, situation):
             return None
         spent = sum(trial.train_seconds for trial in trials)
         return leader if leader.train_seconds + stretch <= SCOUTING * (spent + stretch) else None
-
-    def _following(self, trial: Trial) -> float:
-        return next(rung for rung in self.rungs if rung > trial.reached[-1])
 
     def _waiting(self, outlook: Outlook, situation: Situation, table: Table) -> NDArray[np.int64]:
         """Return the rows of the trials that wait at a rung and have the time for all that is left; of many, the best.
@@ -101,12 +98,13 @@ class FreezeThaw:
         Where none has, those that have the time to the next rung.
         """
         evidence = outlook.evidence
-        rows = evidence.best_rows(MOST_WEIGHED, table.waits[evidence.numbers] != NOWHERE)
+        waits = table.waits[evidence.numbers]
+        rows = evidence.best_rows(MOST_WEIGHED, (waits != NOWHERE) & (waits < len(self.rungs) - 1))
         if situation.seconds_left is None:
             return rows
         waiting = [situation.trials[number] for number in evidence.numbers[rows]]
         may_end = [fits(trial.seconds_until(self.rungs[-1]), situation) for trial in waiting]
-        may_go_on = [fits(trial.seconds_until(self._following(trial)), situation) for trial in waiting]
+        may_go_on = [fits(trial.seconds_until(following_rung(trial, self.rungs)), situation) for trial in waiting]
         fitting: NDArray[np.int64] = rows[np.array(may_end if any(may_end) else may_go_on, dtype=bool)]
         return fitting
 
@@ -119,7 +117,7 @@ class FreezeThaw:
             return Finish()
         hopes = hopefuls(trials, outlook.expected())
         last = self.rungs[-1]
-        goals = [(trial, last) for trial in hopes] + [(trial, self._following(trial)) for trial in hopes]
+        goals = [(trial, last) for trial in hopes] + [(trial, following_rung(trial, self.rungs)) for trial in hopes]
         fitting = (trial for trial, goal in goals if fits(trial.seconds_until(goal), situation))
         best = next(fitting, None)
-        return Resume(best.number, self._following(best)) if best is not None else Finish()
+        return Resume(best.number, following_rung(best, self.rungs)) if best is not None else Finish()

@@ -202,23 +202,31 @@ def trials_of(
     seconds: float | None = None,
     num_slots: int = 1,
     before: Sequence[Trial] = (),
+    executor: ScriptedExecutor | None = None,
+    stop_after: float = math.inf,
 ) -> list[Trial]:
-    """The trials of a scripted search on books in memory, which may go on from earlier trials."""
+    """The trials of a scripted search on books in memory, which may go on from earlier trials.
+
+    Args:
+        before: Earlier trials; with the executor that they ran on, they have their checkpoints.
+        executor: In place of one that runs the scripts.
+        stop_after: Simulated seconds, after which it is interrupted.
+    """
     build = partial(build_job, space, data="data", seed=0, runtime={})
     ledger = MemoryLedger(space=space, build=build, trials=list(before))
-    executor = ScriptedExecutor(scripts, num_slots=num_slots)
+    workers = executor or ScriptedExecutor(scripts, num_slots=num_slots)
     strategy = make_strategy(space, seed=seed, sampler=sampler, scheduler=scheduler)
     Engine(
         book=ledger,
         sampler=strategy.sampler,
         scheduler=strategy.scheduler,
-        executor=executor,
+        executor=workers,
         data_root=Path(),
         max_trials=max_trials,
         deadline=seconds,
-        is_interrupted=lambda: False,
+        is_interrupted=lambda: workers.now >= stop_after,
         watch=lambda notice: None,
-        clock=lambda: executor.now,
+        clock=lambda: workers.now,
     ).run()
     return ledger.trials
 

@@ -7,7 +7,7 @@ import pytest
 from search_samples import PARAMS, after, trial_at, trials_of
 
 from search.executors.scripted import Script, reading
-from search.schedulers import Resume, Situation, Stop, Wait
+from search.schedulers import Finish, Prune, Resume, Situation, Stop, Wait
 from search.schedulers.closing import close
 from search.strategies import SCHEDULERS, make_strategy
 from search.trials import State
@@ -157,3 +157,21 @@ def test_what_a_worker_has_done_since_the_rung_counts() -> None:
     assert running.progress == 6.0
     assert running.seconds_until(9.0) == pytest.approx(3 * running.train_seconds / 6)
     assert paused.progress == 2.0
+
+
+@pytest.mark.parametrize("seconds", [None, 8.0, 500.0])
+@pytest.mark.parametrize("scheduler", sorted(set(SCHEDULERS) - {"none"}))
+def test_what_is_at_its_end_and_not_written_down_as_ended_is_left_alone(
+    small_space: SearchSpace, scheduler: str, seconds: float | None
+) -> None:
+    """As a driver sees a trial of another one, between the two lines of its log."""
+    trials = [trial_at(n, {1.0: 0.1 * n}, params=PARAMS) for n in range(7)]
+    trials.append(trial_at(7, {1.0: 0.8, 3.0: 0.85, 9.0: 0.9}, params=PARAMS))
+    strategy = make_strategy(small_space, seed=0, sampler="random", scheduler=scheduler)
+
+    action = strategy.scheduler.decide(
+        Situation(trials=trials, max_trials=8, seconds_left=seconds, has_free_slot=True, seconds_given=1000.0)
+    )
+
+    assert not isinstance(action, Finish)
+    assert action != Prune(7)

@@ -14,11 +14,14 @@ from search_samples import METRIC, Tape, learns
 
 from search import eventlog
 from search.book import Book, best_of
+from search.crew import Alone
 from search.crew.postgres import PostgresCrew
 from search.engine import Engine
+from search.errors import StudyError
 from search.executors import Event
 from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
+from search.run import _wait_for_ender
 from search.samplers import Tpe
 from search.schedulers import Promotion
 from search.storage import open_storage
@@ -143,6 +146,13 @@ class Driver:
 Begin = Callable[..., Driver]
 
 
+def wait_for_trials(driver: Driver, num: int) -> list[Trial]:
+    """Wait until so many trials have begun; return them."""
+    while len(found := driver.store.trials(driver.study)) < num:
+        time.sleep(0.01)
+    return found
+
+
 @pytest.fixture
 def begin(server: Server, store: Store, small_space: SearchSpace, request: pytest.FixtureRequest) -> Iterator[Begin]:
     """Start a driver of this test's study."""
@@ -206,8 +216,7 @@ def test_both_of_them_train(begin: Begin, store: Store) -> None:
 
 def test_what_a_dead_driver_left_is_finished_by_another(begin: Begin, server: Server, store: Store) -> None:
     dead = begin()
-    while len(store.trials(dead.study)) < 3:
-        time.sleep(0.01)
+    wait_for_trials(dead, 3)
     other = begin()
     dead.kill()
 
@@ -220,8 +229,7 @@ def test_what_a_dead_driver_left_is_finished_by_another(begin: Begin, server: Se
 
 def test_a_driver_that_comes_late_goes_on_where_the_others_are(begin: Begin, server: Server, store: Store) -> None:
     one = begin()
-    while len(store.trials(one.study)) < 4:
-        time.sleep(0.01)
+    wait_for_trials(one, 4)
     late = begin()
 
     one.thread.join()
@@ -235,10 +243,8 @@ def test_a_trial_whose_driver_died_before_its_log_began_is_one_of_those_asked_fo
     begin: Begin, server: Server, store: Store, small_space: SearchSpace
 ) -> None:
     one = begin()
-    while len(store.trials(one.study)) < 3:
-        time.sleep(0.01)
+    params = dict(wait_for_trials(one, 3)[0].params)
     storage = open_storage(server.url())
-    params = dict(store.trials(one.study)[0].params)
 
     with PostgresCrew(storage.engine, one.study) as dead, dead.turn():
         study = create_study(storage, one.study, METRIC)
@@ -256,10 +262,8 @@ def test_a_trial_whose_driver_died_in_its_turn_goes_on_from_its_log(
 ) -> None:
     """The database takes back what such a driver had noted; the study and the log keep the trial."""
     one = begin()
-    while len(store.trials(one.study)) < 3:
-        time.sleep(0.01)
+    known = wait_for_trials(one, 3)[0]
     storage = open_storage(server.url())
-    known = store.trials(one.study)[0]
     record = {"params": dict(known.params), "config": flat(known.config), "at": 0.0}
 
     with PostgresCrew(storage.engine, one.study) as dead, dead.turn():
@@ -313,3 +317,17 @@ def test_results_are_shared_before_decisions(begin: Begin, store: Store) -> None
     for driver in (one, other):
         known = {trial.number for trial in driver.book.trials if trial.results}
         assert known == numbers
+
+
+def test_who_comes_while_another_one_ends_the_search_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(Alone):
+        """Beside a driver that is at the end."""
+
+        def ender(self) -> str | None:
+            return "box (process 7)"
+
+    monkeypatch.setattr("search.run.SECONDS_FOR_ENDER", -1.0)
+
+    with pytest.raises(StudyError, match=r"box \(process 7\) is ending the search 'digits'.*autoclf resume digits"):
+        _wait_for_ender(Late(), "digits")
+    _wait_for_ender(Alone(), "digits")

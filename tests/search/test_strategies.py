@@ -1,7 +1,6 @@
 """Samplers and schedulers by name, each with each, through the whole engine."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -11,16 +10,13 @@ from statistics import mean
 import numpy as np
 import pytest
 from scipy.stats.qmc import discrepancy
-from search_samples import PARAMS, learns, new_trial, quality, trial_at
+from search_samples import PARAMS, learns, new_trial, quality, trial_at, trials_of
 from typer.models import OptionInfo
 
 from autoclf.commands import searching
 from search.book import best_of
-from search.engine import Engine
 from search.errors import StudyError
 from search.executors.scripted import ScriptedExecutor
-from search.jobs import build_job
-from search.ledger import MemoryLedger
 from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER
 from search.schedulers import FreezeThaw
 from search.schedulers.hyperband import bracket_of
@@ -68,28 +64,18 @@ def _search(
     seconds: float | None = None,
 ) -> list[Trial]:
     """The trials of a scripted search; one that is stopped goes on with nothing but its trials."""
-    space = _space_for(sampler, space)
-    ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
-    executor = ScriptedExecutor(learns, num_slots=num_slots)
-
-    def run(is_interrupted: Callable[[], bool]) -> bool:
-        strategy = make_strategy(space, seed=seed, sampler=sampler, scheduler=scheduler)
-        return Engine(
-            book=ledger,
-            sampler=strategy.sampler,
-            scheduler=strategy.scheduler,
-            executor=executor,
-            data_root=Path(),
-            max_trials=max_trials,
-            deadline=seconds,
-            is_interrupted=is_interrupted,
-            watch=lambda notice: None,
-            clock=lambda: executor.now,
-        ).run()
-
-    if not run(lambda: executor.now >= stop_after):
-        assert run(lambda: False)
-    return ledger.trials
+    run = partial(
+        trials_of,
+        _space_for(sampler, space),
+        sampler=sampler,
+        scheduler=scheduler,
+        seed=seed,
+        max_trials=max_trials,
+        seconds=seconds,
+        executor=ScriptedExecutor(learns, num_slots=num_slots),
+    )
+    trials = run(stop_after=stop_after)
+    return trials if all(trial.state.is_over for trial in trials) else run(before=trials)
 
 
 @pytest.mark.parametrize(("sampler", "scheduler"), PAIRS)
