@@ -6,14 +6,12 @@ would score at the last rung, and only trials without a reading as running.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -56,19 +54,11 @@ class Tpe:
             trials: All so far; their number decides which baseline is next.
         """
         study = self._view(trials, seed=derive(self.seed, "sampler", len(trials)))
-        return suggest(study.ask(), self.space, given=next_baseline(self.space, trials) or {})
+        return suggest(study, self.space, given=next_baseline(self.space, trials) or {})
 
     def _view(self, trials: Sequence[Trial], *, seed: int) -> optuna.Study:
         """Build the study that the sampler sees."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # `group`, without which conditions are lost
-            sampler = TPESampler(
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-                n_startup_trials=STARTUP_TRIALS,
-                seed=seed % 2**32,
-            )
+        sampler = TPESampler(multivariate=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS, seed=seed % 2**32)
         study = optuna.create_study(sampler=sampler, direction="maximize")
         scores = self.comparable(trials)
         worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from search.surrogate.encoding import Encoding
 from search.surrogate.gp import Array
 from search.table import FIRST_ROWS, Flags, changes, grown
-from search.trials import OVER_LIMITS, State, Trial, readings, score
+from search.trials import OVER_LIMITS, State, Trial, result_at, score
+from trainer.results import EpochResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +23,7 @@ class Evidence:
         points: float64 (N, D).
         scores: float64 (N, K), larger is better; NaN where there is no reading, never before one. A trial that failed
             counts as read once more, with the worst score of all.
+        read_at: float64 (N, K), when; seconds since any moment, NaN where there is no reading.
         rates: float64 (N,), seconds an epoch with its share of evaluation, as first measured.
         has_failed: bool (N,).
         pending: float64 (M, D), points of the trials without a reading that a worker has.
@@ -31,6 +33,7 @@ class Evidence:
     places: Array
     points: Array
     scores: Array
+    read_at: Array
     rates: Array
     has_failed: NDArray[np.bool_]
     pending: Array
@@ -71,6 +74,7 @@ class Reader:
     _places: Array = field(init=False)  # each of these has a row for every trial
     _points: Array = field(init=False)
     _scores: Array = field(init=False)  # NaN for no reading, minus infinity for a failure
+    _read_at: Array = field(init=False)
     _rates: Array = field(default_factory=lambda: np.zeros(FIRST_ROWS))
     _flags: Flags = field(default_factory=lambda: np.zeros((FIRST_ROWS, 2), dtype=np.bool_))  # has failed, is pending
 
@@ -79,6 +83,7 @@ class Reader:
         self._places = np.zeros((FIRST_ROWS, len(space.params)))
         self._points = np.zeros((FIRST_ROWS, self.encoding.num_axes))
         self._scores = np.zeros((FIRST_ROWS, len(space.budget.rungs)))
+        self._read_at = np.zeros((FIRST_ROWS, len(space.budget.rungs)))
 
     def read(self, trials: Sequence[Trial]) -> Evidence:
         """Return what trials tell."""
@@ -90,6 +95,7 @@ class Reader:
             places=self._places[numbers],
             points=self._points[numbers],
             scores=_with_worst(self._scores[numbers]),
+            read_at=self._read_at[numbers],
             rates=_filled(self._rates[numbers]),
             has_failed=self._flags[numbers, 0],
             pending=self._points[:num][self._flags[:num, 1]],
@@ -99,8 +105,8 @@ class Reader:
         known = self._trials if len(self._trials) <= len(trials) else ()
         num = len(trials)
         self._places, self._points = grown(self._places, num), grown(self._points, num)
-        self._scores, self._rates = grown(self._scores, num), grown(self._rates, num)
-        self._flags = grown(self._flags, num)
+        self._scores, self._read_at = grown(self._scores, num), grown(self._read_at, num)
+        self._rates, self._flags = grown(self._rates, num), grown(self._flags, num)
         for row in changes(known, trials):
             if row >= len(known) or known[row].uid != trials[row].uid:
                 self._places[row] = self.encoding.places([trials[row].params])[0]
@@ -110,32 +116,34 @@ class Reader:
 
     def _note(self, row: int, trial: Trial) -> None:
         space = self.encoding.space
-        scores = self._scores[row]
-        scores[:] = _scores(trial, space.budget.rungs, space.objective.metric)
+        scores, read_at = self._scores[row], self._read_at[row]
+        results = _results(trial, space.budget.rungs)
+        scores[:] = [np.nan if result is None else score(result, space.objective.metric) for result in results]
+        read_at[:] = [np.nan if result is None else result.finished_at for result in results]
         if trial.state is State.FAILED:
-            scores[min(int(np.isfinite(scores).sum()), len(scores) - 1)] = -np.inf
+            place = min(int(np.isfinite(scores).sum()), len(scores) - 1)
+            scores[place], read_at[place] = -np.inf, trial.ended_at
         if trial.reason == OVER_LIMITS:
             scores[:] = np.nan  # that says nothing of how good it would be
         self._rates[row] = _rate(trial)
         self._flags[row] = trial.state is State.FAILED, trial.state is State.RUNNING and not trial.reached
 
 
-def _scores(trial: Trial, rungs: Sequence[float], objective: str) -> Array:
-    """Return the score at each rung (K,), without gaps; NaN where there is none yet.
+def _results(trial: Trial, rungs: Sequence[float]) -> list[EpochResult | None]:
+    """Return what counts as read at each rung (K), without gaps; None where there is nothing yet.
 
     One that was sent past the first rungs has there what it scored on its way, or else what it scored next. One that
     is complete though it reached no last rung, as its scores had stalled, stays at its last score.
     """
-    known = readings(trial, objective)
-    found = np.array([known.get(rung, np.nan) for rung in rungs])
-    places = np.flatnonzero(np.isfinite(found))
-    if not len(places):
+    found = [result_at(trial, rung) if rung in trial.reached else None for rung in rungs]
+    places = [place for place, result in enumerate(found) if result is not None]
+    if not places:
         return found
     for place in range(places[0]):
         passed = [result for result in trial.results if result.epoch <= rungs[place]]
-        found[place] = score(passed[-1], objective) if passed else found[places[0]]
+        found[place] = passed[-1] if passed else found[places[0]]
     if trial.state is State.COMPLETE:
-        found[places[-1] :] = found[places[-1]]
+        found[places[-1] :] = [found[places[-1]]] * (len(rungs) - places[-1])
     return found
 
 

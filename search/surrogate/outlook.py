@@ -111,4 +111,4 @@ class Surrogate:
                 known.scores, evidence.scores, equal_nan=True
             ):
                 return self._last[1].chain
-        return link_up(evidence.points, evidence.scores)
+        return link_up(evidence.points, evidence.scores, evidence.read_at)

@@ -135,20 +135,21 @@ class Chain:
         return Chain(self.scale, (replace(first, rest=first.rest.believing(points)), *later))
 
 
-def link_up(points: Array, scores: Array) -> Chain:
+def link_up(points: Array, scores: Array, read_at: Array) -> Chain:
     """Return the links that readings tell of.
 
     Args:
         points: float64 (N, D) in the unit cube.
         scores: float64 (N, K), larger is better; NaN where there is no reading. A row has one at the first rung, and
             none after a gap.
+        read_at: float64 (N, K), when; any unit.
     """
     scale = scale_of(scores)
     levels = scale.level(scores)
     links: list[Link] = []
     for rung in range(scores.shape[1]):
         known = _used(levels[:, rung])
-        kernel = _kernel_for(points, scores[:, : rung + 1])
+        kernel = _kernel_for(points, scores[:, : rung + 1], read_at[:, rung])
         read = points[known], levels[known, : rung + 1], kernel
         links.append(_later(*read, links[-1]) if rung else _first(*read))
     return Chain(scale, tuple(links))
@@ -242,12 +243,13 @@ def _advance(state: Array, link: Link, points: Array, *, is_first: bool) -> Arra
     )
 
 
-def _kernel_for(points: Array, scores: Array) -> Kernel | None:
-    """Return the kernel chosen by the first trials with a reading at the last rung of these; None if they are too few.
+def _kernel_for(points: Array, scores: Array, read_at: Array) -> Kernel | None:
+    """Return the kernel chosen by the first readings at the last rung of these; None if there are too few.
 
-    It rests on scores alone that will not change, so that it is the same whenever it is chosen.
+    It rests on what will not change, whatever is read later, so that it is seldom chosen anew.
     """
     known = np.flatnonzero(np.isfinite(scores[:, -1]))
+    known = known[np.argsort(read_at[known], kind="stable")]
     if len(known) < LEAST_READINGS:
         return None
     first = known[: num_for_kernel(len(known))]

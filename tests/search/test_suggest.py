@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -13,7 +14,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FixedTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from search.suggest import distribution, distributions, suggest
 from spaces import Choice, Domain, Float, Integer, Param, SearchSpace, Value, load_space, parse_space, preset_names
@@ -41,8 +42,8 @@ def nested() -> SearchSpace:
     return parse_space(NESTED, file=Path("nested.yaml"))
 
 
-def _ask(seed: int) -> optuna.Trial:
-    return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
+def _study(seed: int = 0) -> optuna.Study:
+    return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,11 @@ def test_the_ends_of_a_stepped_range_can_be_drawn(step: float) -> None:
 def test_only_what_hangs_on_the_options_drawn_is_drawn(
     nested: SearchSpace, fixed: Mapping[str, Value], names: list[str]
 ) -> None:
-    trial = FixedTrial({**fixed, "runtime.channels_last": True})
-
-    drawn = suggest(trial, nested, given={})
+    drawn = suggest(_study(), nested, given={**fixed, "runtime.channels_last": True})
 
     assert drawn == {**fixed, "runtime.channels_last": True}
     assert list(drawn) == names
-    assert trial.distributions == distributions(nested, drawn)
+    assert list(distributions(nested, drawn)) == names
 
 
 def test_what_is_given_is_taken_and_the_rest_is_drawn(nested: SearchSpace) -> None:
@@ -103,16 +102,56 @@ def test_what_is_given_is_taken_and_the_rest_is_drawn(nested: SearchSpace) -> No
         "optimizer.adamw.lr": 0.03,
     }
 
-    drawn = suggest(_ask(seed=0), nested, given=given_values)
+    drawn = suggest(_study(), nested, given=given_values)
 
     assert drawn.items() >= given_values.items()
     assert drawn.keys() - given_values == {"model.vit.depth", "runtime.channels_last"}
 
 
 def test_a_given_value_of_another_option_is_left_out(nested: SearchSpace) -> None:
-    drawn = suggest(_ask(seed=0), nested, given={"model": "vit", "model.resnet9.width": 16})
+    drawn = suggest(_study(), nested, given={"model": "vit", "model.resnet9.width": 16})
 
     assert "model.resnet9.width" not in drawn
+
+
+class _Asked(optuna.samplers.RandomSampler):
+    """Notes what it is asked to draw together."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=0)
+        self.groups: list[set[str]] = []
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        self.groups.append(set(search_space))
+        return super().sample_relative(study, trial, search_space)
+
+
+def test_what_hangs_on_the_same_option_is_drawn_together_and_nothing_else_is(nested: SearchSpace) -> None:
+    sampler = _Asked()
+
+    suggest(optuna.create_study(sampler=sampler), nested, given={"model": "vit", "optimizer": "adamw"})
+
+    assert sampler.groups == [
+        {"runtime.channels_last"},
+        {"model.vit.depth", "model.vit.patch"},
+        {"optimizer.adamw.lr"},
+    ]
+
+
+def test_an_option_that_is_the_only_one_is_drawn() -> None:
+    space = parse_space(
+        "{budget: {rungs: [1]}, parameters: {optimizer: {choice: {sgd: {lr: {float: [0.1, 1.0]}}}}}}",
+        file=Path("one.yaml"),
+    )
+    sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, n_startup_trials=1)
+    study = optuna.create_study(sampler=sampler)
+    params: dict[str, Value] = {"optimizer": "sgd", "optimizer.sgd.lr": 0.5}
+    for value in (0.1, 0.2):
+        study.add_trial(create_trial(value=value, params=params, distributions=distributions(space, params)))
+
+    assert suggest(study, space, given={})["optimizer"] == "sgd"
 
 
 @settings(max_examples=30)
@@ -120,7 +159,7 @@ def test_a_given_value_of_another_option_is_left_out(nested: SearchSpace) -> Non
 def test_what_is_drawn_lies_in_its_domain_and_can_be_kept_in_a_study(seed: int, preset: str) -> None:
     space = load_space(preset)
 
-    drawn = suggest(_ask(seed), space, given={})
+    drawn = suggest(_study(seed), space, given={})
 
     assert all(param.domain.contains(drawn[param.name]) for param in space.active(drawn))
     assert set(drawn) == {param.name for param in space.active(drawn)}

@@ -25,6 +25,11 @@ def _cut(scores: Array, num_read: int) -> Array:
     return known
 
 
+def _linked(points: Array, scores: Array) -> Chain:
+    """The chain of trials that were read in their order."""
+    return link_up(points, scores, np.broadcast_to(np.arange(len(scores))[:, None], scores.shape))
+
+
 def _last(chain: Chain, points: Array, scores: Array) -> tuple[Array, Array]:
     found = chain.forecast(points, scores)
     return found.last_mean, found.last_spread
@@ -40,7 +45,7 @@ def test_a_scale_has_the_median_of_the_first_rung_at_0_and_the_best_at_1() -> No
 
 def test_what_is_at_the_last_rung_is_known() -> None:
     points, scores = _curves(20)
-    chain = link_up(points, scores)
+    chain = _linked(points, scores)
 
     mean, spread = _last(chain, points, scores)
 
@@ -52,7 +57,7 @@ def test_what_is_at_the_last_rung_is_known() -> None:
 def test_forecasts_come_true_within_their_spreads(num_read: int) -> None:
     points, scores = _curves(60)
     others, ends = _curves(200, seed=1)
-    chain = link_up(points, scores)
+    chain = _linked(points, scores)
 
     mean, spread = _last(chain, others, _cut(ends, num_read))
 
@@ -65,7 +70,7 @@ def test_forecasts_come_true_within_their_spreads(num_read: int) -> None:
 @pytest.mark.parametrize("num_read", [0, 1, 2, 3])
 def test_the_next_reading_shifts_the_forecast_as_it_said_it_would(num_read: int) -> None:
     points, scores = _curves(60)
-    chain = link_up(points, scores)
+    chain = _linked(points, scores)
     points, known = points[:7], _cut(scores[:7], num_read)
     before = chain.forecast(points, known)
     told = known.copy()
@@ -82,7 +87,7 @@ def test_the_next_reading_shifts_the_forecast_as_it_said_it_would(num_read: int)
 
 def test_a_later_reading_leaves_less_doubt() -> None:
     points, scores = _curves(60)
-    chain = link_up(points, scores)
+    chain = _linked(points, scores)
 
     spreads = [_last(chain, points, _cut(scores, num_read))[1].mean() for num_read in range(5)]
 
@@ -96,7 +101,7 @@ def test_a_rung_that_tells_nothing_is_not_trusted() -> None:
     misleading[:, 0] = rng.permutation(scores[:, 0])
     weights = []
     for read in (telling, misleading):
-        mean, _ = _last(link_up(points[:40], read[:40]), points[40:], _cut(read[40:], 1))
+        mean, _ = _last(_linked(points[:40], read[:40]), points[40:], _cut(read[40:], 1))
         weights.append(np.corrcoef(mean, scores[40:, -1])[0, 1])
 
     assert weights[0] > 0.9
@@ -106,7 +111,7 @@ def test_a_rung_that_tells_nothing_is_not_trusted() -> None:
 def test_a_few_readings_at_the_first_rung_are_enough_to_begin_with() -> None:
     points, scores = _curves(3)
 
-    mean, spread = _last(link_up(points, _cut(scores, 1)), points, _cut(scores, 1))
+    mean, spread = _last(_linked(points, _cut(scores, 1)), points, _cut(scores, 1))
 
     assert np.isfinite(mean).all()
     assert (spread > 0).all()
@@ -117,7 +122,7 @@ def test_equal_scores_and_a_single_trial_are_no_fault() -> None:
         points = np.random.default_rng(0).random((num, 2))
         scores = np.full((num, 4), 0.5)
 
-        mean, spread = _last(link_up(points, scores), points, _cut(scores, 2))
+        mean, spread = _last(_linked(points, scores), points, _cut(scores, 2))
 
         assert np.isfinite(mean).all()
         assert np.isfinite(spread).all()
@@ -125,7 +130,7 @@ def test_equal_scores_and_a_single_trial_are_no_fault() -> None:
 
 def test_trials_under_way_leave_less_doubt_of_their_neighbours() -> None:
     points, scores = _curves(30)
-    chain = link_up(points, scores)
+    chain = _linked(points, scores)
     wanted = np.array([[0.95, 0.95]])
 
     _, before = _last(chain, wanted, np.full((1, 4), np.nan))
@@ -137,6 +142,23 @@ def test_trials_under_way_leave_less_doubt_of_their_neighbours() -> None:
 def test_thousands_of_readings_are_thinned_out() -> None:
     points, scores = _curves(3000)
 
-    chain = link_up(points, scores)
+    chain = _linked(points, scores)
 
     assert all(link.rest is not None and len(link.rest.points) <= 200 for link in chain.links)
+
+
+def test_a_kernel_stays_when_an_earlier_trial_is_read_later() -> None:
+    points, curves = _curves(40)
+    scores = _cut(curves, 1)
+    scores[20:30, 1] = curves[20:30, 1]  # 10 of the younger half go on first: as many as choose a kernel
+    read_at = np.where(np.arange(40) < 20, 2.0, 1.0)[:, None] * np.ones_like(scores)
+    before = link_up(points, scores, read_at)
+    scores[0, 1] = curves[0, 1]
+
+    after = link_up(points, scores, read_at)
+
+    first, second = before.links[1].rest, after.links[1].rest
+    assert first is not None
+    assert second is not None
+    assert len(second.points) == len(first.points) + 1
+    assert second.kernel is first.kernel
