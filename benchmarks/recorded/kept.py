@@ -16,7 +16,7 @@ OURS = (  # sources that what a search of ours does depends on
     *REPLAYED,
     *(f"benchmarks/recorded/{name}.py" for name in ("ours", "views")),
     *("search/samplers", "search/schedulers", "search/surrogate", "search/executors/scripted.py", "spaces"),
-    *(f"search/{name}.py" for name in ("engine", "ledger", "table", "trials")),
+    *(f"search/{name}.py" for name in ("engine", "ledger", "suggest", "table", "trials")),
 )
 OPTUNAS = (*REPLAYED, "benchmarks/recorded/optuna_runs.py", "search/suggest.py", "spaces")
 
