@@ -14,13 +14,25 @@ from trainer.results import EpochResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Some rows of an array; not copied before one asks for them, as there may be thousands."""
+
+    array: Array
+    numbers: NDArray[np.int64]
+
+    def __getitem__(self, rows: NDArray[np.int64] | slice) -> Array:
+        """Return a copy of some of these rows."""
+        return self.array[self.numbers[rows]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Trials with a reading at the first rung, in order: N of them, K rungs, P parameters, D axes.
 
     Attributes:
         numbers: int64 (N,), of the trials.
-        places: float64 (N, P), one for each parameter.
-        points: float64 (N, D).
+        places: Rows of float64 (N, P), one for each parameter.
+        points: Rows of float64 (N, D).
         scores: float64 (N, K), larger is better; NaN where there is no reading, never before one. A trial that failed
             counts as read once more, with the worst score of all.
         read_at: float64 (N, K), when; seconds since any moment, NaN where there is no reading.
@@ -30,8 +42,8 @@ class Evidence:
     """
 
     numbers: NDArray[np.int64]
-    places: Array
-    points: Array
+    places: Rows
+    points: Rows
     scores: Array
     read_at: Array
     rates: Array
@@ -92,8 +104,8 @@ class Reader:
         numbers = np.flatnonzero(~np.isnan(self._scores[:num, 0]))
         return Evidence(
             numbers=numbers,
-            places=self._places[numbers],
-            points=self._points[numbers],
+            places=Rows(self._places, numbers),
+            points=Rows(self._points, numbers),
             scores=_with_worst(self._scores[numbers]),
             read_at=self._read_at[numbers],
             rates=_filled(self._rates[numbers]),

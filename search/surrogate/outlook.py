@@ -74,7 +74,7 @@ class Outlook:
     def _foreseen(self) -> tuple[NDArray[np.int64], Array]:
         """Return rows (M,) and what is expected of them (M,): all, or of very many the best at each rung."""
         rows = self.evidence.best_rows(MOST_FORESEEN)
-        return rows, self._forecast(rows).last_mean
+        return rows, self.chain.expected(self.evidence.points[rows], self.evidence.scores[rows])
 
     def _forecast(self, rows: Sequence[int] | NDArray[np.int64]) -> Forecast:
         some = np.asarray(rows, dtype=np.int64)

@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from search.surrogate.evidence import Rows
 from search.surrogate.gp import LEAST_READINGS, Array, Kernel, Posterior, condition, likeliest, num_for_kernel
 
 MOST_READINGS = 200  # that a forecast rests on, a rung
@@ -52,6 +53,10 @@ class Link:
             return np.zeros(len(points)), np.full(len(points), self.spread**2)
         mean, variance = self.rest.at(points)
         return self.spread * mean, self.spread**2 * self.doubt * (variance + self.rest.kernel.noise**2)
+
+    def mean_at(self, points: Array) -> Array:
+        """Return the mean (N,) of the rest alone."""
+        return np.zeros(len(points)) if self.rest is None else self.spread * self.rest.mean_at(points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,21 @@ class Chain:
             shared=np.where(num_read < len(self.links), state[:, _WITH_NEXT], 0.0),
         )
 
+    def expected(self, points: Array, scores: Array) -> Array:
+        """Return the mean (N,) of the level at the last rung: that of `forecast`, in a fraction of its time."""
+        num_read = np.isfinite(scores).sum(axis=1)
+        state = _begin(self.scale.level(scores), num_read)
+        level, gain = state[:, _LEVEL], state[:, _GAIN]
+        for rung, link in enumerate(self.links):
+            rows = np.flatnonzero(num_read <= rung)
+            added = link.shift + link.mean_at(points[rows])
+            if rung == 0:
+                level[rows] = added
+            else:
+                gain[rows] = link.carried * gain[rows] + link.pull * level[rows] + added
+                level[rows] += gain[rows]
+        return np.asarray(level)
+
     def believing(self, points: Array) -> "Chain":
         """Return the chain as if configurations (M, D) whose readings are yet to come had come out as expected."""
         first, *later = self.links
@@ -135,11 +155,11 @@ class Chain:
         return Chain(self.scale, (replace(first, rest=first.rest.believing(points)), *later))
 
 
-def link_up(points: Array, scores: Array, read_at: Array) -> Chain:
+def link_up(points: Array | Rows, scores: Array, read_at: Array) -> Chain:
     """Return the links that readings tell of.
 
     Args:
-        points: float64 (N, D) in the unit cube.
+        points: float64 (N, D) in the unit cube, or rows of it.
         scores: float64 (N, K), larger is better; NaN where there is no reading. A row has one at the first rung, and
             none after a gap.
         read_at: float64 (N, K), when; any unit.
@@ -243,7 +263,7 @@ def _advance(state: Array, link: Link, points: Array, *, is_first: bool) -> Arra
     )
 
 
-def _kernel_for(points: Array, scores: Array, read_at: Array) -> Kernel | None:
+def _kernel_for(points: Array | Rows, scores: Array, read_at: Array) -> Kernel | None:
     """Return the kernel chosen by the first readings at the last rung of these; None if there are too few.
 
     It rests on what will not change, whatever is read later, so that it is seldom chosen anew.

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import log_ndtr, ndtr
 
+from search.surrogate.evidence import Rows
 from search.surrogate.gp import LEAST_READINGS, Array, Kernel, condition, likeliest, num_for_kernel
 from search.surrogate.rungs import Forecast
 
@@ -65,7 +66,7 @@ def price(forecast: Forecast, best: float, *, to_next: Array, rest: Array) -> Ar
     return found
 
 
-def expected_rates(points: Array, rates: Array, wanted: Array) -> Array:
+def expected_rates(points: Array | Rows, rates: Array, wanted: Array) -> Array:
     """Return seconds an epoch (M,) at wanted points (M, D), from those (N,) measured at points (N, D)."""
     logs = np.log(rates)
     spread = float(logs.std())
@@ -74,7 +75,7 @@ def expected_rates(points: Array, rates: Array, wanted: Array) -> Array:
     num = num_for_kernel(len(logs))
     kernel = _chosen(points[:num].tobytes(), logs[:num].tobytes(), num)
     used = np.linspace(0, len(logs) - 1, min(len(logs), MOST_RATES)).astype(np.int64)
-    mean, _ = condition(kernel, points[used], (logs[used] - logs.mean()) / spread).at(wanted)
+    mean = condition(kernel, points[used], (logs[used] - logs.mean()) / spread).mean_at(wanted)
     found: Array = np.exp(logs.mean() + spread * mean)
     return found
 

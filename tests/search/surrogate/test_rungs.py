@@ -162,3 +162,15 @@ def test_a_kernel_stays_when_an_earlier_trial_is_read_later() -> None:
     assert second is not None
     assert len(second.points) == len(first.points) + 1
     assert second.kernel is first.kernel
+
+
+@pytest.mark.parametrize("num_read", [0, 1, 2, 4])
+def test_the_mean_alone_is_that_of_the_forecast(num_read: int) -> None:
+    points, scores = _curves(60)
+    known = scores.copy()
+    known[20:, 2:] = np.nan
+    chain = _linked(points, known)
+
+    mean, _ = _last(chain, points[:10], _cut(scores[:10], num_read))
+
+    assert chain.expected(points[:10], _cut(scores[:10], num_read)) == pytest.approx(mean)
