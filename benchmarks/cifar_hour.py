@@ -23,17 +23,16 @@ from pathlib import Path
 
 import optuna
 import torch
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autoclf.options import user_cache
 from benchmarks.jobs import planned
+from benchmarks.suggest import suggest
 from benchmarks.tutorial_loop import Pictures, accuracy, train_epochs
 from search.alone import run_alone
 from search.book import step_of
 from search.executors.local import LocalExecutor
 from search.jobs import build_job
 from search.plan import num_cores
-from search.suggest import distribution
 from spaces import SearchSpace, load_space
 from trainer.batches import load_images
 from trainer.config import JobConfig, Value, job_config
@@ -125,7 +124,7 @@ def with_optuna(data_dir: Path, minutes: float, out: Path) -> Story:
     trained: dict[int, JobConfig] = {}
 
     def train(trial: optuna.Trial) -> float:
-        drawn = _drawn(trial, space)
+        drawn = suggest(trial, space)
         config = build_job(space, drawn, data=data_set.fingerprint, seed=0, runtime=runtime)
         trained[trial.number] = config
         score = 0.0
@@ -154,29 +153,6 @@ def with_optuna(data_dir: Path, minutes: float, out: Path) -> Story:
     story.test, story.trials = tested.evaluation.accuracy, len(study.trials)
     story.seconds = time.monotonic() - began
     return story
-
-
-def _drawn(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
-    """Ask Optuna as its users do, for one parameter after the other."""
-    drawn: dict[str, Value] = {}
-    for param in space.params:
-        if param.is_active(drawn):
-            drawn[param.name] = _suggested(trial, param.name, distribution(param))
-    return drawn
-
-
-def _suggested(trial: optuna.Trial, name: str, asked: BaseDistribution) -> Value:
-    match asked:
-        case FloatDistribution():
-            return trial.suggest_float(name, asked.low, asked.high, log=asked.log, step=asked.step)
-        case IntDistribution():
-            return trial.suggest_int(name, asked.low, asked.high, log=asked.log, step=asked.step)
-        case CategoricalDistribution():
-            option = trial.suggest_categorical(name, asked.choices)
-            assert option is not None, "no option of a space is empty"
-            return option
-        case _:
-            raise AssertionError(asked)
 
 
 def with_tutorial(data_dir: Path, minutes: float, _out: Path) -> Story:

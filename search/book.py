@@ -14,11 +14,11 @@ from pathlib import Path
 
 from search import eventlog, trials
 from search.crew import Alone, Crew
+from search.distributions import distributions
 from search.errors import StudyError
 from search.ledger import BuildJob
 from search.store import Store
 from search.study import Study
-from search.suggest import distributions
 from search.tracking import Tracker
 from search.trials import OBJECTIVES, Record, State, Trial
 from spaces import SearchSpace, Value

@@ -15,10 +15,11 @@ REPLAYED = tuple(f"benchmarks/recorded/{name}.py" for name in ("blend", "replay"
 OURS = (  # sources that what a search of ours does depends on
     *REPLAYED,
     *(f"benchmarks/recorded/{name}.py" for name in ("ours", "views")),
+    *("benchmarks/suggest.py", "search/distributions.py"),
     *("search/samplers", "search/schedulers", "search/surrogate", "search/executors/scripted.py", "spaces"),
-    *(f"search/{name}.py" for name in ("engine", "ledger", "suggest", "table", "trials")),
+    *(f"search/{name}.py" for name in ("engine", "ledger", "table", "trials")),
 )
-OPTUNAS = (*REPLAYED, "benchmarks/recorded/optuna_runs.py", "search/suggest.py", "spaces")
+OPTUNAS = (*REPLAYED, "benchmarks/recorded/optuna_runs.py", "search/distributions.py", "spaces")
 
 
 def version(sources: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from benchmarks.recorded.replay import Trainings, space_of
 from benchmarks.recorded.tasks import Task
 from benchmarks.recorded.traces import Trace
-from search.suggest import distribution
+from search.distributions import distribution
 
 ETA = 3
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.recorded.replay import OBJECTIVE, Trainings, replay, space_of
 from benchmarks.recorded.tasks import FIRST_RUNG, Task
 from benchmarks.recorded.traces import Trace
-from benchmarks.recorded.views import AsOptunaHasIt, OnForecasts, OnLastReadings, OnOneRung
+from benchmarks.recorded.views import AsOptunaHasIt, OfOptuna, OnForecasts, OnLastReadings, OnOneRung
 from search.samplers import Gp, Mixed, Random, Sampler, Tpe
 from search.schedulers import FreezeThaw, Hyperband, Promotion
 from search.surrogate.encoding import Encoding
@@ -109,4 +109,5 @@ VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sam
     "promotion + TPE on one rung": _by_ranks(_tpe(OnOneRung)),
     "promotion + TPE on forecasts": _by_ranks(_on_forecasts),
     "promotion + TPE as Optuna has it": _by_ranks(_tpe(AsOptunaHasIt)),
+    "promotion + TPE of Optuna": _by_ranks(_tpe(OfOptuna)),
 }

@@ -1,15 +1,23 @@
 """What else a sampler might see of trials that have come to different rungs, to be compared with what it does see."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+import optuna
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from benchmarks.suggest import suggest
+from search.distributions import distributions
 from search.samplers import Tpe
+from search.samplers.base import next_baseline
 from search.surrogate.outlook import Surrogate
 from search.table import Floats, table_of
 from search.trials import State, Trial, readings
+from spaces import Value
+from trainer.seeds import derive
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,14 +59,41 @@ class OnForecasts(Tpe):
 
 
 @dataclass(slots=True, kw_only=True)
-class AsOptunaHasIt(Tpe):
-    """TPE that sees paused trials as pruned ones with their intermediate values, as in a study of Optuna's own."""
+class OfOptuna(Tpe):
+    """Optuna's own TPE, told the same."""
 
-    def _trial(self, trial: Trial, value: float | None) -> FrozenTrial:
-        known = super(AsOptunaHasIt, self)._trial(trial, value)
-        if value is not None and trial.state is not State.COMPLETE:
-            known.state = TrialState.PRUNED
-        known.intermediate_values = {
-            round(rung): score for rung, score in readings(trial, self.space.objective.metric).items()
-        }
-        return known
+    def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
+        """Return the parameters of the next trial, by name."""
+        given = next_baseline(self.space, trials)
+        seed = derive(self.seed, "sampler", len(trials)) % 2**32
+        sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        for trial, value in zip(trials, self.comparable(trials).tolist(), strict=True):
+            study.add_trial(self.as_optuna_has_it(trial, None if math.isnan(value) else value))
+        return dict(given) if given is not None else suggest(study.ask(), self.space)
+
+    def as_optuna_has_it(self, trial: Trial, value: float | None) -> FrozenTrial:
+        """Return a trial of the study: complete where it has a value, else running."""
+        return create_trial(
+            state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
+            value=value,
+            params=dict(trial.params),
+            distributions=distributions(self.space, trial.params),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class AsOptunaHasIt(OfOptuna):
+    """Optuna's TPE that sees paused trials as pruned ones with their intermediate values, as in a study of its own."""
+
+    def as_optuna_has_it(self, trial: Trial, value: float | None) -> FrozenTrial:
+        """Return a trial of the study: complete only at the last rung."""
+        if value is None or trial.state is State.COMPLETE:
+            return super(AsOptunaHasIt, self).as_optuna_has_it(trial, value)
+        found = readings(trial, self.space.objective.metric)
+        return create_trial(
+            state=TrialState.PRUNED,
+            params=dict(trial.params),
+            distributions=distributions(self.space, trial.params),
+            intermediate_values={round(rung): score for rung, score in found.items()},
+        )

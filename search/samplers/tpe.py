@@ -1,42 +1,35 @@
 """Where the next configuration comes from: the baselines, then TPE on a view in which every trial is comparable.
 
-TPE fills its good group with complete trials before pruned ones and counts running ones as bad. A paused trial is
-neither, so the sampler does not see the study itself: it sees, for each trial with a reading, the estimate of what it
-would score at the last rung, and only trials without a reading as running.
+The tree-structured Parzen estimator draws from the density of the good configurations, and takes of some such draws the
+one that is likelier there than among the others (Bergstra et al. 2011, section 4). Which are good is usually told
+by complete trials first, and running ones count as bad. A paused trial is neither, so this one is told, for each trial
+with a reading, the estimate of what it would score at the last rung, and takes only trials without one as running.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from itertools import groupby
 
 import numpy as np
-import optuna
-from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.samplers.base import next_baseline
+from search.samplers.parzen import Axes, mixture_of
 from search.schedulers.promotion import estimates
-from search.suggest import distributions, suggest
-from search.table import Floats, table_of
+from search.surrogate.gp import Array
+from search.table import Flags, Floats, table_of
 from search.trials import Trial
-from spaces import SearchSpace, Value
+from spaces import Choice, Domain, Param, SearchSpace, Value
+from spaces.places import place_of, step_at, steps_of, value_at
 from trainer.seeds import derive
 
 STARTUP_TRIALS = 10  # drawn at random before TPE begins
-# TPE's good group holds 25 trials at most. Of very many, the best and the youngest are shown, and the youngest of those
-# without a reading, near which nothing shall be drawn: others change little.
+GOOD = 0.1  # of the trials
+MOST_GOOD = 25
+NUM_CANDIDATES = 24
+# Of very many, the best and the youngest are looked at, and the youngest of those without a reading, near which nothing
+# shall be drawn: others change little.
 MOST_BEST, MOST_YOUNG, MOST_UNREAD = 50, 100, 50
-
-
-class _Shown(FrozenTrial):
-    """A trial that views share instead of copying it, which would take most of the time of a draw."""
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        return self
-
-    def _validate(self) -> None:
-        """It was checked when it was made."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +38,7 @@ class Tpe:
 
     space: SearchSpace
     seed: int
-    _shown: dict[str, _Shown] = field(default_factory=dict)  # by the trial's own name; values are set for each view
+    _known: dict[str, Array] = field(default_factory=dict)  # numbers (P,) by the trial's own name
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -53,41 +46,82 @@ class Tpe:
         Args:
             trials: All so far; their number decides which baseline is next.
         """
-        study = self._view(trials, seed=derive(self.seed, "sampler", len(trials)))
-        return suggest(study, self.space, given=next_baseline(self.space, trials) or {})
-
-    def _view(self, trials: Sequence[Trial], *, seed: int) -> optuna.Study:
-        """Build the study that the sampler sees."""
-        sampler = TPESampler(multivariate=True, constant_liar=True, n_startup_trials=STARTUP_TRIALS, seed=seed % 2**32)
-        study = optuna.create_study(sampler=sampler, direction="maximize")
-        scores = self.comparable(trials)
-        worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
-        for row in worth_showing(trials, scores):
-            trial, score = trials[row], float(scores[row])
-            value = worst if trial.is_hopeless else None if math.isnan(score) else score
-            study.add_trial(self._trial(trial, value))
-        return study
+        rng = np.random.default_rng(derive(self.seed, "sampler", len(trials)))
+        drawn = dict(next_baseline(self.space, trials) or {})
+        tried = self._tried(trials)
+        for _, group in groupby(sorted(self.space.params, key=_rank), key=lambda param: param.when):
+            wanted = [param for param in group if param.name not in drawn and param.is_active(drawn)]
+            if tried is None:
+                drawn |= {param.name: value_at(param.domain, rng.random()) for param in wanted}
+            elif wanted:
+                drawn |= self._likelier(wanted, *tried, rng)
+        return {param.name: drawn[param.name] for param in self.space.params if param.is_active(drawn)}
 
     def comparable(self, trials: Sequence[Trial]) -> Floats:
         """Return a value for each trial (N,), larger is better; NaN where nothing was read or can come of it."""
         return estimates(table_of(trials, self.space.budget.rungs, self.space.objective.metric))
 
-    def _trial(self, trial: Trial, value: float | None) -> FrozenTrial:
-        """Return a trial as the sampler sees it; it keeps the value of the last view that it was in."""
-        known = self._shown.get(trial.uid)
-        if known is None:
-            made = create_trial(
-                state=TrialState.RUNNING,
-                params=dict(trial.params),
-                distributions=distributions(self.space, trial.params),
+    def _tried(self, trials: Sequence[Trial]) -> tuple[Array, Flags] | None:
+        """Return the numbers (N, P) of trials and which of them are good (N,); None while few have a value."""
+        scores = self.comparable(trials)
+        worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
+        rows = worth_showing(trials, scores)
+        values = np.array([worst if trials[row].is_hopeless else scores[row] for row in rows])
+        num = int(np.isfinite(values).sum())
+        if num < STARTUP_TRIALS:
+            return None
+        best = np.argsort(-values, kind="stable")[: min(math.ceil(GOOD * num), MOST_GOOD)]
+        return np.stack([self._numbers(trials[row]) for row in rows]), np.isin(np.arange(len(rows)), best)
+
+    def _numbers(self, trial: Trial) -> Array:
+        """Return a number for each parameter (P,); NaN for one that the trial does not have."""
+        found = self._known.get(trial.uid)
+        if found is None:
+            params = trial.params
+            found = self._known[trial.uid] = np.array(
+                [_number(p.domain, params[p.name]) if p.name in params else math.nan for p in self.space.params]
             )
-            known = _Shown.__new__(_Shown)
-            known.__dict__.update(made.__dict__)
-            self._shown[trial.uid] = known
-        known.state = TrialState.RUNNING if value is None else TrialState.COMPLETE
-        known.values = None if value is None else [value]
-        known.datetime_complete = None if value is None else known.datetime_start
-        return known
+        return found
+
+    def _likelier(
+        self, wanted: Sequence[Param], tried: Array, is_good: Flags, rng: np.random.Generator
+    ) -> dict[str, Value]:
+        """Draw parameters that hang on the same options: what is likelier among the good trials than among the others.
+
+        Args:
+            wanted: These parameters.
+            tried: (N, P), the numbers of trials.
+            is_good: (N,).
+            rng: To draw with.
+        """
+        names = [param.name for param in self.space.params]
+        ranges = {param.name: param.domain for param in wanted if not isinstance(param.domain, Choice)}
+        choices = {param.name: param.domain for param in wanted if isinstance(param.domain, Choice)}
+        axes = Axes(tuple(map(steps_of, ranges.values())), tuple(len(choice.options) for choice in choices.values()))
+        has_all = np.isfinite(tried[:, [names.index(param.name) for param in wanted]]).all(axis=1)
+        of_ranges, of_choices = (tried[:, [names.index(name) for name in some]] for some in (ranges, choices))
+        good, other = (
+            mixture_of(axes, of_ranges[rows], of_choices[rows].astype(np.int64))
+            for rows in (has_all & is_good, has_all & ~is_good)
+        )
+        numbers, options = good.draw(rng, NUM_CANDIDATES)
+        best = int((good.log_density(numbers, options) - other.log_density(numbers, options)).argmax())
+        places = axes.middles(numbers[best : best + 1])[0].tolist()
+        drawn = {name: value_at(domain, place) for (name, domain), place in zip(ranges.items(), places, strict=True)}
+        chosen = zip(choices.items(), options[best].tolist(), strict=True)
+        return drawn | {name: choice.options[option] for (name, choice), option in chosen}
+
+
+def _rank(param: Param) -> tuple[int, str]:
+    """Return what puts parameters that hang on the same options together, after those that they hang on."""
+    return len(param.when), str(param.when)
+
+
+def _number(domain: Domain, value: Value) -> float:
+    """Return what `Axes` knows a value by: its place, or the number of its step or option."""
+    if isinstance(domain, Choice):
+        return float(domain.options.index(value))
+    return place_of(domain, value) if steps_of(domain) is None else float(step_at(domain, value))
 
 
 def worth_showing(trials: Sequence[Trial], scores: Floats) -> Sequence[int]:
@@ -101,6 +135,7 @@ def worth_showing(trials: Sequence[Trial], scores: Floats) -> Sequence[int]:
         return range(len(trials))
     is_read = np.isfinite(scores)
     best = np.argsort(np.where(is_read, -scores, np.inf), kind="stable")[: min(MOST_BEST, int(is_read.sum()))]
-    is_read |= np.array([trial.is_hopeless for trial in trials])
+    for row in np.flatnonzero(~is_read).tolist():
+        is_read[row] = trials[row].is_hopeless
     young, unread = np.flatnonzero(is_read)[-MOST_YOUNG:], np.flatnonzero(~is_read)[-MOST_UNREAD:]
     return [int(row) for row in np.unique(np.concatenate([best, young, unread]))]

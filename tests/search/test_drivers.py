@@ -16,6 +16,7 @@ from search import eventlog
 from search.book import Book, best_of
 from search.crew import Alone
 from search.crew.postgres import PostgresCrew
+from search.distributions import distributions
 from search.engine import Engine
 from search.errors import StudyError
 from search.executors import Event
@@ -27,7 +28,6 @@ from search.schedulers import Promotion
 from search.storage import open_storage
 from search.store import Store
 from search.study import create_study
-from search.suggest import distributions
 from search.trials import State, Trial, created, fold, ordered
 from spaces import SearchSpace
 from tests.postgres import Server

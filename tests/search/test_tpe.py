@@ -7,18 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState, create_trial
 from search_samples import RUNGS, after, new_trial, ordered, reached, result, trial_at
 
-from search.samplers import Tpe
+from search.distributions import distributions
+from search.samplers import Random, Tpe
 from search.samplers.tpe import MOST_BEST, MOST_UNREAD, MOST_YOUNG, STARTUP_TRIALS, worth_showing
 from search.trials import State, Trial
-from spaces import SearchSpace, Value, parse_space
+from spaces import SearchSpace, Value, load_space, parse_space, preset_names
 from trainer.results import Failed
 
 LINE = """
 budget: {rungs: [1, 3, 9], eta: 3}
 parameters:
   optimizer: {lr: {float: [0.0001, 1.0]}}
+"""
+PLANE = """
+budget: {rungs: [1, 3, 9], eta: 3}
+parameters:
+  optimizer:
+    choice:
+      sgd: {lr: {float: [0.0001, 1.0]}, momentum: {float: [0.0, 0.99]}}
 """
 MIDDLE = 0.5
 LR = "optimizer.lr"
@@ -100,6 +111,37 @@ def test_the_first_trials_spread_over_the_space(line: SearchSpace) -> None:
     values = sorted(float(trial.params[LR]) for trial in past)
     assert values[0] < 0.3
     assert values[-1] > 0.7
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), preset=st.sampled_from(preset_names()), num=st.integers(0, 40))
+def test_what_is_drawn_is_whole_lies_in_its_domain_and_can_be_kept_in_a_study(seed: int, preset: str, num: int) -> None:
+    space = load_space(preset)
+    past: list[Trial] = []
+    for number in range(num):
+        params = Random(space=space, seed=seed).draw(past)
+        past.append(trial_at(number, {space.budget.rungs[0]: number * 0.381966 % 1.0}, params=params))
+
+    drawn = Tpe(space=space, seed=seed).draw(past)
+
+    assert set(drawn) == {param.name for param in space.active(drawn)}
+    assert all(param.domain.contains(drawn[param.name]) for param in space.active(drawn))
+    create_trial(state=TrialState.RUNNING, params=drawn, distributions=distributions(space, drawn))
+
+
+def test_what_hangs_on_the_same_option_is_drawn_together() -> None:
+    """Of the good trials two numbers are equal, which neither tells by itself."""
+    space = parse_space(PLANE, file=Path("plane.yaml"))
+    rng = np.random.default_rng(0)
+    past = []
+    for number, (x, y) in enumerate(rng.random((60, 2)).tolist()):
+        params: dict[str, Value] = {"optimizer": "sgd", "optimizer.sgd.lr": x, "optimizer.sgd.momentum": y}
+        past.append(trial_at(number, {1.0: 1 - abs(x - y)}, params=params))
+
+    drawn = [Tpe(space=space, seed=seed).draw(past) for seed in range(40)]
+
+    apart = [abs(float(d["optimizer.sgd.lr"]) - float(d["optimizer.sgd.momentum"])) for d in drawn]
+    assert statistics.fmean(apart) < 0.2, "of two even draws: 1/3"
 
 
 def test_a_good_region_is_drawn_more_often_where_trials_are_complete(line: SearchSpace) -> None:
@@ -197,7 +239,7 @@ def test_of_very_many_trials_the_best_and_the_youngest_are_shown() -> None:
 
 
 def test_what_a_sampler_was_shown_before_changes_nothing(line: SearchSpace) -> None:
-    """Views share trials, whose values and places change from one to the next."""
+    """It keeps the numbers of trials from one draw to the next."""
     past = _past(lambda number, params, place: trial_at(number, {1.0: place}, params=params))
     used = Tpe(space=line, seed=0)
     for number in range(5, NUM_PAST):
