@@ -1,0 +1,28 @@
+"""The benchmark of decisions, on a search that is small."""
+
+import re
+import sys
+
+import pytest
+
+from benchmarks import scale
+
+
+@pytest.mark.parametrize("scheduler", ["freeze-thaw", "promotion"])
+def test_every_decision_of_a_search_is_counted(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["scale", "--trials", "20", "--slots", "4", "--space", "digits", "--scheduler", scheduler]
+    monkeypatch.setattr(sys, "argv", words)
+
+    scale.main()
+
+    found = re.fullmatch(
+        r"(\d+) trials on 4 slots, mixed \+ (\S+): (\d+) decisions, ([\d.]+) ms in the median, .* MiB\n",
+        capsys.readouterr().out,
+    )
+    assert found is not None
+    assert found[1] == "20"
+    assert found[2] == scheduler
+    assert int(found[3]) >= 20, "each trial was begun by one"
+    assert float(found[4]) > 0
