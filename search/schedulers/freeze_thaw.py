@@ -19,7 +19,8 @@ from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
 
 LEAST_CHANCE = 0.05  # of beating the best, that a trial must have to be gone on with when no new one may begin
-SETTLED = 0.9  # share of a search before which nothing is trained to the end: what leads early is soon overtaken
+SETTLED = 0.9  # share of a search from which on all that promises enough is trained to the end
+ONE_EACH = 0.1  # of a search before that: one more trial may be; most of what leads early is soon overtaken
 AHEAD = 1 / 8  # of a full training: the trial that leads is sent so far at once
 SCOUTING = 0.7  # the most of all training so far that may be the leader's
 LEAST_READ = 3  # trials with a reading, before one of them leads
@@ -59,7 +60,7 @@ class FreezeThaw:
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation, table)
-        if starts and not situation.ends_at_target and situation.share_done < SETTLED:
+        if starts and not situation.ends_at_target and not self._may_complete(situation):
             rows = rows[outlook.evidence.num_read[rows] < len(self.rungs) - 1]
         if not starts and len(rows):
             rows = rows[outlook.chances(rows) >= LEAST_CHANCE]
@@ -73,6 +74,17 @@ class FreezeThaw:
                 return Start(self.rungs[0])
         trial = situation.trials[outlook.evidence.numbers[rows[best]]]
         return Resume(trial.number, following_rung(trial, self.rungs))
+
+    def _may_complete(self, situation: Situation) -> bool:
+        """Say whether it is time to train one to the last rung, while others may begin.
+
+        Whoever is interrupted then has something to show, and the model sees what a full training is worth.
+        """
+        num = sum(
+            trial.state is State.COMPLETE or (not trial.state.is_over and trial.target >= self.rungs[-1])
+            for trial in situation.trials
+        )
+        return situation.share_done >= min(SETTLED, ONE_EACH * (num + 1))
 
     def _scout(self, outlook: Outlook, situation: Situation, table: Table) -> Trial | None:
         """Return the trial of which most is expected, if it waits low and its training would be no great part of all.

@@ -7,7 +7,7 @@ from search_samples import PARAMS, trial_at
 
 from search.schedulers import FreezeThaw, Resume, Situation, Start
 from search.strategies import make_strategy
-from search.trials import State
+from search.trials import State, Trial
 from spaces import SearchSpace
 
 TRIALS = tuple(
@@ -24,9 +24,21 @@ def scheduler(small_space: SearchSpace) -> FreezeThaw:
     return found
 
 
-def test_nothing_is_trained_to_the_end_before_nine_tenths_of_the_search(scheduler: FreezeThaw) -> None:
-    assert scheduler.decide(EARLY) == Start(1.0)
-    assert scheduler.decide(replace(EARLY, seconds_left=150.0, seconds_given=1000.0)) == Start(1.0)
+def _at(share: float, trials: tuple[Trial, ...]) -> Situation:
+    """A search of which so much is over, by its time."""
+    return replace(EARLY, trials=trials, seconds_left=1000.0 * (1 - share), seconds_given=1000.0)
+
+
+def test_with_each_tenth_of_a_search_one_more_may_be_trained_to_the_end(scheduler: FreezeThaw) -> None:
+    complete = trial_at(8, dict.fromkeys((1.0, 3.0, 9.0), 0.55), params=PARAMS, ended=State.COMPLETE)
+    on_its_way = trial_at(8, {1.0: 0.45, 3.0: 0.7}, params=PARAMS, going_to=9.0)
+
+    assert scheduler.decide(EARLY) == Start(1.0), "of 100 trials eight have begun"
+    assert scheduler.decide(_at(0.11, TRIALS)) == LEADER
+    assert scheduler.decide(_at(0.19, (*TRIALS, complete))) == Start(1.0)
+    assert scheduler.decide(_at(0.21, (*TRIALS, complete))) == LEADER
+    assert scheduler.decide(_at(0.19, (*TRIALS, on_its_way))) == Start(1.0)
+    assert scheduler.decide(_at(0.21, (*TRIALS, on_its_way))) == LEADER
 
 
 @pytest.mark.parametrize(
