@@ -25,7 +25,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
 }
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
     "cmaes": {"samplers.cmaes"},
-    "optuna": {"samplers.tpe", "storage", "study", "suggest"},
+    "optuna": {"distributions", "storage", "study"},
     "ray": {"executors.ray_cluster", "executors.ray_worker"},
     "sqlalchemy": {"crew.postgres", "storage"},
     "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},

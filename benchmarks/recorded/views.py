@@ -1,11 +1,13 @@
 """What else a sampler might see of trials that have come to different rungs, to be compared with what it does see."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -66,7 +68,9 @@ class OfOptuna(Tpe):
         """Return the parameters of the next trial, by name."""
         given = next_baseline(self.space, trials)
         seed = derive(self.seed, "sampler", len(trials)) % 2**32
-        sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # `group`, without which conditions are lost
+            sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
         study = optuna.create_study(sampler=sampler, direction="maximize")
         for trial, value in zip(trials, self.comparable(trials).tolist(), strict=True):
             study.add_trial(self.as_optuna_has_it(trial, None if math.isnan(value) else value))

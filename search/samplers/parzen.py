@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from search.samplers.steps import Steps
 from search.surrogate.gp import Array
-from spaces.places import Steps
 
 Options = NDArray[np.int64]
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from search.samplers.base import next_baseline
 from search.samplers.parzen import Axes, mixture_of
+from search.samplers.steps import step_at, steps_of
 from search.schedulers.promotion import estimates
 from search.surrogate.gp import Array
 from search.table import Flags, Floats, table_of
 from search.trials import Trial
 from spaces import Choice, Domain, Param, SearchSpace, Value
-from spaces.places import place_of, step_at, steps_of, value_at
+from spaces.places import place_of, value_at
 from trainer.seeds import derive
 
 STARTUP_TRIALS = 10  # drawn at random before TPE begins

@@ -12,9 +12,10 @@ from optuna.samplers._tpe.sampler import default_weights
 
 from search.distributions import distribution
 from search.samplers.parzen import Axes, mixture_of
+from search.samplers.steps import step_at, steps_of
 from search.surrogate.gp import Array
 from spaces import Choice, Domain, Float, Integer, Param, Value
-from spaces.places import place_of, step_at, steps_of, value_at
+from spaces.places import place_of, value_at
 
 DOMAINS: Mapping[str, Domain] = {
     "even": Float(low=-1.0, high=3.0),

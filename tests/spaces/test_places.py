@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import Choice, Domain, Float, Integer, Value
-from spaces.places import place_of, step_at, steps_of, value_at
+from spaces.places import place_of, value_at
 
 RATE = Float(low=0.01, high=1.0, log=True)
 FRACTION = Float(low=0.2, high=0.6)
@@ -16,7 +16,6 @@ PADDING = Integer(low=0, high=4)
 EVEN = Integer(low=0, high=12, step=2)
 BATCH = Integer(low=1, high=128, log=True)
 MODEL = Choice(options=("small", "middle", "large", 7))
-STEPPED: tuple[Float | Integer, ...] = (SMOOTHING, PADDING, EVEN, BATCH)
 DOMAINS = (RATE, FRACTION, SMOOTHING, PADDING, EVEN, BATCH, MODEL)
 
 places = st.floats(min_value=0.0, max_value=1.0)
@@ -80,20 +79,3 @@ def test_the_place_of_a_value_leads_back_to_it(domain: Domain, place: float) -> 
 
 def test_values_on_a_step_are_what_one_would_write() -> None:
     assert [value_at(SMOOTHING, place) for place in (0.1, 0.3, 0.6, 0.9)] == [0.0, 0.1, 0.2, 0.3]
-
-
-@given(st.sampled_from(STEPPED), places)
-def test_the_place_of_a_step_leads_to_its_value(domain: Float | Integer, place: float) -> None:
-    steps = steps_of(domain)
-
-    assert steps is not None
-    number = step_at(domain, value_at(domain, place))
-
-    assert steps.edges[number] - 1e-9 <= place <= steps.edges[number + 1] + 1e-9
-    assert steps.edges[number] < steps.middles[number] < steps.edges[number + 1]
-    assert step_at(domain, value_at(domain, float(steps.middles[number]))) == number
-
-
-@pytest.mark.parametrize("domain", [RATE, FRACTION, Integer(low=1, high=10_000)])
-def test_a_range_without_steps_or_with_very_many_has_none(domain: Float | Integer) -> None:
-    assert steps_of(domain) is None
