@@ -30,7 +30,5 @@ def test_the_place_of_a_step_leads_to_its_value(domain: Float | Integer, place: 
 
 
 @pytest.mark.parametrize("domain", [RATE, Float(low=0.2, high=0.6), Integer(low=1, high=10_000)])
-    "domain", [Float(low=0.01, high=1.0, log=True), Float(low=0.2, high=0.6), Integer(low=1, high=10_000)]
-)
 def test_a_range_without_steps_or_with_very_many_has_none(domain: Float | Integer) -> None:
     assert steps_of(domain) is None
