@@ -14,7 +14,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from benchmarks.suggest import suggest
 from search.distributions import distributions
 from search.samplers import Tpe
-from search.samplers.base import next_baseline
 from search.surrogate.outlook import Surrogate
 from search.table import Floats, table_of
 from search.trials import State, Trial, readings
@@ -66,15 +65,14 @@ class OfOptuna(Tpe):
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name."""
-        given = next_baseline(self.space, trials)
         seed = derive(self.seed, "sampler", len(trials)) % 2**32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # `group`, without which conditions are lost
             sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
         study = optuna.create_study(sampler=sampler, direction="maximize")
-        for trial, value in zip(trials, self.comparable(trials).tolist(), strict=True):
+        for trial, value in zip(trials, self.told(trials).tolist(), strict=True):
             study.add_trial(self.as_optuna_has_it(trial, None if math.isnan(value) else value))
-        return dict(given) if given is not None else suggest(study.ask(), self.space)
+        return suggest(study.ask(), self.space)
 
     def as_optuna_has_it(self, trial: Trial, value: float | None) -> FrozenTrial:
         """Return a trial of the study: complete where it has a value, else running."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.samplers.base import next_baseline
 from search.samplers.parzen import Axes, mixture_of
@@ -62,17 +63,26 @@ class Tpe:
         """Return a value for each trial (N,), larger is better; NaN where nothing was read or can come of it."""
         return estimates(table_of(trials, self.space.budget.rungs, self.space.objective.metric))
 
-    def _tried(self, trials: Sequence[Trial]) -> tuple[Array, Flags] | None:
-        """Return the numbers (N, P) of trials and which of them are good (N,); None while few have a value."""
+    def told(self, trials: Sequence[Trial]) -> Floats:
+        """Return what counts for each trial (N,): NaN for one without a reading, the worst for one that failed."""
         scores = self.comparable(trials)
         worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
-        rows = worth_showing(trials, scores)
-        values = np.array([worst if trials[row].is_hopeless else scores[row] for row in rows])
+        values = scores.copy()
+        for row in np.flatnonzero(np.isnan(scores)).tolist():
+            if trials[row].is_hopeless:
+                values[row] = worst
+        return values
+
+    def _tried(self, trials: Sequence[Trial]) -> tuple[Array, Flags] | None:
+        """Return the numbers (N, P) of trials and which of them are good (N,); None while few have a value."""
+        values = self.told(trials)
+        rows = worth_showing(values)
+        values = values[rows]
         num = int(np.isfinite(values).sum())
         if num < STARTUP_TRIALS:
             return None
         best = np.argsort(-values, kind="stable")[: min(math.ceil(GOOD * num), MOST_GOOD)]
-        return np.stack([self._numbers(trials[row]) for row in rows]), np.isin(np.arange(len(rows)), best)
+        return np.stack([self._numbers(trials[row]) for row in rows.tolist()]), np.isin(np.arange(len(rows)), best)
 
     def _numbers(self, trial: Trial) -> Array:
         """Return a number for each parameter (P,); NaN for one that the trial does not have."""
@@ -125,18 +135,14 @@ def _number(domain: Domain, value: Value) -> float:
     return place_of(domain, value) if steps_of(domain) is None else float(step_at(domain, value))
 
 
-def worth_showing(trials: Sequence[Trial], scores: Floats) -> Sequence[int]:
+def worth_showing(values: Floats) -> NDArray[np.int64]:
     """Return the rows of all trials, or of very many those of the best and the youngest, in their order.
 
     Args:
-        trials: All, N of them.
-        scores: (N,), larger is better; NaN where there is none.
+        values: (N,), larger is better; NaN for a trial without a reading.
     """
-    if len(trials) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD:
-        return range(len(trials))
-    is_read = np.isfinite(scores)
-    best = np.argsort(np.where(is_read, -scores, np.inf), kind="stable")[: min(MOST_BEST, int(is_read.sum()))]
-    for row in np.flatnonzero(~is_read).tolist():
-        is_read[row] = trials[row].is_hopeless
-    young, unread = np.flatnonzero(is_read)[-MOST_YOUNG:], np.flatnonzero(~is_read)[-MOST_UNREAD:]
-    return [int(row) for row in np.unique(np.concatenate([best, young, unread]))]
+    if len(values) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD:
+        return np.arange(len(values))
+    read, unread = np.flatnonzero(np.isfinite(values)), np.flatnonzero(np.isnan(values))
+    best = read[np.argsort(-values[read], kind="stable")[:MOST_BEST]]
+    return np.unique(np.concatenate([best, read[-MOST_YOUNG:], unread[-MOST_UNREAD:]]))

@@ -60,7 +60,7 @@ class FreezeThaw:
         if outlook is None or (starts and len(outlook.evidence.numbers) < STARTUP_TRIALS):
             return Start(self.rungs[0]) if starts else self._rest(outlook, situation)
         rows = self._waiting(outlook, situation, table)
-        if starts and not situation.ends_at_target and not self._may_complete(situation):
+        if starts and not situation.ends_at_target and not self._may_complete(situation, table):
             rows = rows[outlook.evidence.num_read[rows] < len(self.rungs) - 1]
         if not starts and len(rows):
             rows = rows[outlook.chances(rows) >= LEAST_CHANCE]
@@ -75,15 +75,13 @@ class FreezeThaw:
         trial = situation.trials[outlook.evidence.numbers[rows[best]]]
         return Resume(trial.number, following_rung(trial, self.rungs))
 
-    def _may_complete(self, situation: Situation) -> bool:
+    def _may_complete(self, situation: Situation, table: Table) -> bool:
         """Say whether it is time to train one to the last rung, while others may begin.
 
         Whoever is interrupted then has something to show, and the model sees what a full training is worth.
         """
-        num = sum(
-            trial.state is State.COMPLETE or (not trial.state.is_over and trial.target >= self.rungs[-1])
-            for trial in situation.trials
-        )
+        on_their_way = np.flatnonzero(table.is_running | table.is_owed).tolist()
+        num = int(table.is_complete.sum()) + sum(situation.trials[row].target >= self.rungs[-1] for row in on_their_way)
         return situation.share_done >= min(SETTLED, ONE_EACH * (num + 1))
 
     def _scout(self, outlook: Outlook, situation: Situation, table: Table) -> Trial | None:

@@ -17,18 +17,8 @@ from spaces import Choice, Domain, Float, Integer, Param, Value, load_space, par
 NESTED = """
 budget: {rungs: [1]}
 parameters:
-  model:
-    choice:
-      vit:
-        depth: {int: [1, 8], log: true}
-        patch: {choice: [2, 4]}
-      resnet9:
-        width: {int: [8, 64], step: 8}
-  optimizer:
-    choice:
-      sgd: {lr: {float: [0.01, 1.0], log: true}, momentum: 0.9}
-      adamw: {lr: {float: [0.0, 0.1], step: 0.01}}
-  runtime: {channels_last: {choice: [true, false]}}
+  model: {choice: {vit: {depth: {int: [1, 8], log: true}}, resnet9: {}}}
+  optimizer: {choice: {sgd: {}, adamw: {}}}
 """
 
 

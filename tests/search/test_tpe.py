@@ -228,14 +228,14 @@ def test_of_very_many_trials_the_best_and_the_youngest_are_shown() -> None:
     many = [*read, *(trial_at(number, {}, going_to=1.0) for number in range(1700, 2000))]
     scores = np.array([trial.results[-1].val_accuracy if trial.results else math.nan for trial in many])
 
-    shown = list(worth_showing(many, scores))
+    shown = worth_showing(scores).tolist()
 
     assert shown == sorted(shown)
     assert 3 in shown
     assert set(range(1700 - MOST_YOUNG, 1700)) <= set(shown), "however many run beside them"
     assert sum(number >= 1700 for number in shown) == MOST_UNREAD
     assert len(shown) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD
-    assert list(worth_showing(many[:200], scores[:200])) == list(range(200)), "of few, all"
+    assert worth_showing(scores[:200]).tolist() == list(range(200)), "of few, all"
 
 
 def test_what_a_sampler_was_shown_before_changes_nothing(line: SearchSpace) -> None:
