@@ -13,11 +13,11 @@ install: $(STAMP)  ## make .venv and install autoclf into it
 demo: $(STAMP)  ## install, search the handwritten digits, show what was found
 	$(BIN)/autoclf search --space digits --data-dir data
 
-test: $(STAMP)  ## the tests that take seconds, as many at a time as there are cores, four at most
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+test: $(STAMP)  ## the tests that take seconds, two at a time
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP)  ## the slow ones: kills, full searches, locked databases, statistics
-	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 4 --dist worksteal $(PYTEST)
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(PYTEST)
 
 test-all: test test-slow  ## both
 
