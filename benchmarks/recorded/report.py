@@ -123,6 +123,7 @@ def draw(curves: Curves, tasks: Sequence[Task], shown: Collection[str], path: Pa
     figure, axes = pyplot.subplots(-(-(len(tasks) + 1) // 3), 3, figsize=(13, 11), sharex=True, sharey=True)
     for place, strategy in enumerate(strategies):
         look = {"color": colors(place), "linewidth": 2.2 if place == 0 else 1.2, "label": strategy}
+        look |= {"zorder": 4 if place == 0 else 3}
         for task, axis in zip(tasks, axes.flat, strict=False):
             regret = curves[strategy, task.name]
             axis.plot(SHARES, regret.mean(axis=0), **look)
