@@ -17,6 +17,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from search.store import open_store
 from search.trials import State, Trial, score
-from spaces import SearchSpace, Value, load_space
+from spaces import SearchSpace, Value, load_space, parse_space, read_changes, read_text, with_changes
 
 WHOLE = ("--sampler", "random", "--scheduler", "none", "--no-race", "--no-refit")
 
@@ -42,6 +43,10 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=1, help="of each data set")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    if "auto" in asked.warm_start:
+        parser.error("--warm-start auto takes other studies for each data set: name the studies.")
+    file = load_space(asked.space).file
+    space = parse_space(with_changes(read_text(file), read_changes(asked.set), name=str(file)), file=file)
     names = {
         f"{asked.space}-{number}-{split}": (source, split)
         for number, source in enumerate(asked.data)
@@ -53,12 +58,26 @@ def main() -> None:
         command = ["search", "--space", asked.space, "--data", source, "--study", name]
         words = [*command, "--trials", str(asked.trials), "--store", str(asked.out), *WHOLE, *changes]
         subprocess.run([sys.executable, "-m", "autoclf", *words], check=True)
-    space = load_space(asked.space)
     studies = [open_store(asked.out).trials(name) for name in names]
+    if (row := first_difference(studies)) is not None:
+        parser.error(
+            f"From trial {row} on the studies in {asked.out} tried different configurations. Take another --out."
+        )
     found = regrets([scores_of(trials, space.objective.metric) for trials in studies])
     chosen = greedy(found, asked.size)
     print(table(found, chosen, asked.data))
     print(yaml.safe_dump([settings(space, studies[0][row]) for row in chosen], sort_keys=False))
+
+
+def first_difference(studies: Sequence[Sequence[Trial]]) -> int | None:
+    """Return the number of the first trial that is not of the same configuration in all studies; None if there is none.
+
+    What is drawn by a prior, or within limits, depends on what was read.
+    """
+    for row, same in enumerate(zip_longest(*studies)):
+        if any(trial is None or trial.params != same[0].params for trial in same):
+            return row
+    return None
 
 
 def table(found: NDArray[np.float64], chosen: Sequence[int], sources: Sequence[str]) -> str:

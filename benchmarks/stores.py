@@ -11,6 +11,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import optuna
@@ -33,7 +34,7 @@ from trainer.job import save_predictions
 from trainer.jobfiles import PREDICTIONS
 from trainer.orders import Order
 
-STUDY = "stores"
+STUDY = f"stores-{uuid4().hex[:8]}"  # a new one, whatever the database holds
 UPLOAD_SECONDS = 600.0
 NUM_IMAGES = 1000  # of a validation split, whose predictions MLflow gets as a picture
 

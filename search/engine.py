@@ -49,6 +49,7 @@ class Engine:
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
     _began: float = 0.0  # as the clock gives it
+    _num_complete_before: int = 0  # trials, when it began
     _level_at: float = 0.0  # as the clock gives it: when the slower books were told all
     _has_more_to_keep: bool = True  # checkpoints, since room was made for them
     has_left: bool = False  # the study to other drivers, with nothing left to do for this one
@@ -60,6 +61,7 @@ class Engine:
         may be at it.
         """
         self._began = self._level_at = self.clock()
+        self._num_complete_before = sum(trial.state is State.COMPLETE for trial in self.book.trials)
         while not self.is_interrupted() and not self.has_left:
             is_over = False
             with suppress(Lost):  # the turn, or a trial: the next turn sees it as it is
@@ -118,6 +120,7 @@ class Engine:
                 number in self._stopping or self.book.trials[number].state is not State.RUNNING for number in self._busy
             ),
             own=self._busy,
+            num_complete_before=self._num_complete_before,
         )
 
     def _carry_out(self, action: Action) -> bool:

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.recorded import optuna_runs, ours
 from benchmarks.recorded.kept import OPTUNAS, OURS, kept, version
 from benchmarks.recorded.others import traces_of_others
-from benchmarks.recorded.report import curves_of, draw, summary, table, verdict
+from benchmarks.recorded.report import curves_of, draw, on_all_tasks, summary, table, verdict
 from benchmarks.recorded.tasks import Task, fingerprint, load_tasks
 from benchmarks.recorded.traces import Trace
 
@@ -38,20 +38,11 @@ def _tasks(folder: Path, is_continuous: bool) -> Sequence[Task]:
     return load_tasks(folder, is_continuous=is_continuous)
 
 
-@cache
-def _fingerprint(folder: Path, is_continuous: bool) -> str:
-    return fingerprint(_tasks(folder, is_continuous))
-
-
-def _search(folder: Path, is_continuous: bool, out: Path, strategy: str, number: int, seed: int) -> Trace:
+def _search(
+    folder: Path, is_continuous: bool, places: Mapping[str, Path], strategy: str, number: int, seed: int
+) -> Trace:
     task = _tasks(folder, is_continuous)[number]
-    place = (
-        out
-        / "ours"
-        / _fingerprint(folder, is_continuous)
-        / f"{strategy.replace(' ', '-')}-{version(SOURCES[strategy])}"
-    )
-    return kept(place / f"{task.name}-{seed}.json", lambda: STRATEGIES[strategy](task, seed))
+    return kept(places[strategy] / f"{task.name}-{seed}.json", lambda: STRATEGIES[strategy](task, seed))
 
 
 def _begin() -> None:
@@ -80,7 +71,10 @@ def main() -> None:
     wanted = [name for name in STRATEGIES if name not in left_out]
     names = [name for name in wanted if not asked.only or any(text in name for text in asked.only)]
     jobs = list(product(names, range(len(tasks)), range(asked.seeds)))
-    search = partial(_search, asked.curves, is_continuous, asked.out)
+    root = asked.out / "ours" / fingerprint(tasks)
+    # By what sources are now: they may change while searches run.
+    places = {name: root / f"{name.replace(' ', '-')}-{version(SOURCES[name])}" for name in names}
+    search = partial(_search, asked.curves, is_continuous, places)
     with ProcessPoolExecutor(asked.processes, initializer=_begin) as pool:
         traces = pool.map(search, *zip(*jobs, strict=True))
         runs: dict[tuple[str, str], list[Trace]] = defaultdict(list)
@@ -90,6 +84,7 @@ def main() -> None:
         runs |= traces_of_others(
             tasks, seeds=asked.seeds, out=asked.out, processes=asked.processes, only=asked.only or []
         )
+    runs = on_all_tasks(runs, tasks)
     curves = curves_of(runs, tasks)
     found = table(runs, curves, tasks)
     means = summary(found)

@@ -17,6 +17,7 @@ OURS = (  # sources that what a search of ours does depends on
     *(f"benchmarks/recorded/{name}.py" for name in ("ours", "views")),
     *("benchmarks/suggest.py", "search/distributions.py"),
     *("search/samplers", "search/schedulers", "search/surrogate", "search/executors/scripted.py", "spaces"),
+    *("search/executors/base.py", "trainer/seeds.py"),
     *(f"search/{name}.py" for name in ("engine", "ledger", "table", "trials")),
 )
 OPTUNAS = (*REPLAYED, "benchmarks/recorded/optuna_runs.py", "search/distributions.py", "spaces")

@@ -1,5 +1,6 @@
 """Many searches in one table, one picture and a few sentences. Letters: S searches with different seeds."""
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,14 @@ ROUNDING = 1e-9  # by which means over the same searches may differ
 Runs = Mapping[tuple[str, str], Sequence[Trace]]  # by strategy and task, a trace a seed
 Floats = NDArray[np.float64]
 Curves = Mapping[tuple[str, str], Floats]  # by strategy and task, regrets (S, 100) at `SHARES`
+
+
+def on_all_tasks(runs: Runs, tasks: Sequence[Task]) -> Runs:
+    """Return the searches of the strategies that went through on every task; of others, means would mislead."""
+    gaps = {strategy for strategy, _ in runs if any(not runs.get((strategy, task.name)) for task in tasks)}
+    for strategy in sorted(gaps):
+        sys.stderr.write(f"{strategy} has no search on some task; it is left out.\n")
+    return {(strategy, name): traces for (strategy, name), traces in runs.items() if strategy not in gaps}
 
 
 def curves_of(runs: Runs, tasks: Sequence[Task]) -> Curves:

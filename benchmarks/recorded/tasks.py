@@ -129,7 +129,7 @@ def fingerprint(tasks: Sequence[Task]) -> str:
     for task in tasks:
         for part in (task.units, task.scores, task.seconds):
             digest.update(repr((task.name, task.names, part.shape)).encode() + part.tobytes())
-        digest.update(b"continuous" * task.is_continuous)
+        digest.update(b"continuous" * task.is_continuous + repr((task.budget, task.first_rung)).encode())
     return digest.hexdigest()[:12]
 
 

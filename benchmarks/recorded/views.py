@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from benchmarks.suggest import suggest
 from search.distributions import distributions
 from search.samplers import Tpe
+from search.samplers.tpe import worth_showing
 from search.surrogate.outlook import Surrogate
 from search.table import Floats, table_of
 from search.trials import State, Trial, readings
@@ -54,14 +55,16 @@ class OnForecasts(Tpe):
         """Return the level at the last rung that is expected of each trial (N,)."""
         found = np.full(len(trials), np.nan)
         outlook = self.surrogate.outlook(trials)
-        for number, level in (outlook.expected() if outlook else {}).items():
-            found[number] = level
+        if outlook is not None:
+            evidence = outlook.evidence
+            rows = np.flatnonzero(~evidence.has_failed)
+            found[evidence.numbers[rows]] = outlook.chain.expected(evidence.points[rows], evidence.scores[rows])
         return found
 
 
 @dataclass(slots=True, kw_only=True)
 class OfOptuna(Tpe):
-    """Optuna's own TPE, told the same."""
+    """Optuna's own TPE, told the same: of very many trials, of those that ours looks at."""
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name."""
@@ -70,8 +73,11 @@ class OfOptuna(Tpe):
             warnings.simplefilter("ignore", ExperimentalWarning)  # `group`, without which conditions are lost
             sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
         study = optuna.create_study(sampler=sampler, direction="maximize")
-        for trial, value in zip(trials, self.told(trials).tolist(), strict=True):
-            study.add_trial(self.as_optuna_has_it(trial, None if math.isnan(value) else value))
+        values = self.told(trials)
+        worst = float(values[np.isfinite(values)].min()) if np.isfinite(values).any() else 0.0
+        for row in worth_showing(values).tolist():
+            value = max(float(values[row]), worst)  # the worst for one that is hopeless
+            study.add_trial(self.as_optuna_has_it(trials[row], None if math.isnan(values[row]) else value))
         return suggest(study.ask(), self.space)
 
     def as_optuna_has_it(self, trial: Trial, value: float | None) -> FrozenTrial:

@@ -70,11 +70,13 @@ class WithinLimits:
 
     def _chances(self, encoding: Encoding, weighed: Sequence[Trial], points: Array) -> Array:
         """Return how probable it is that configurations at points (N, D) are within all limits."""
-        read_at = encoding.points(encoding.places([trial.params for trial in weighed]))
+        first, last = weighed[: num_for_kernel(len(weighed))], weighed[-MOST_READINGS:]
+        first_at, last_at = (encoding.points(encoding.places([t.params for t in some])) for some in (first, last))
         chances = np.ones(len(points))
         for name, limit in self.space.constraints.limits().items():
-            costs = [_cost(trial, name, limit) for trial in weighed]
-            chances *= _chance_below_zero(read_at, np.log(np.array(costs) / limit), points)
+            before, values = (np.log([_cost(t, name, limit) / limit for t in some]) for some in (first, last))
+            kernel = _kernel(first_at.tobytes(), before.tobytes(), len(first))
+            chances *= _chance_below_zero(kernel, last_at, values, points)
         return chances
 
 
@@ -84,11 +86,8 @@ def _cost(trial: Trial, name: str, limit: float) -> float:
     return max(trial.footprint.costs().get(name, limit / 2), LEAST_COST)
 
 
-def _chance_below_zero(read_at: Array, values: Array, points: Array) -> Array:
+def _chance_below_zero(kernel: Kernel, read_at: Array, values: Array, points: Array) -> Array:
     """Return how probable it is that a function is below 0 at points (N, D), after readings (M,) at points (M, D)."""
-    num = num_for_kernel(len(values))
-    kernel = _kernel(read_at[:num].tobytes(), values[:num].tobytes(), num)
-    read_at, values = read_at[-MOST_READINGS:], values[-MOST_READINGS:]
     mean, spread = _moments(values)
     level, variance = condition(kernel, read_at, (values - mean) / spread).at(points)
     return np.asarray(norm.cdf(-(mean + spread * level) / (spread * np.sqrt(variance))))

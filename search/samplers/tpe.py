@@ -64,25 +64,22 @@ class Tpe:
         return estimates(table_of(trials, self.space.budget.rungs, self.space.objective.metric))
 
     def told(self, trials: Sequence[Trial]) -> Floats:
-        """Return what counts for each trial (N,): NaN for one without a reading, the worst for one that failed."""
-        scores = self.comparable(trials)
-        worst = float(np.nanmin(scores)) if np.isfinite(scores).any() else 0.0
-        values = scores.copy()
-        for row in np.flatnonzero(np.isnan(scores)).tolist():
+        """Return what counts for each trial (N,): NaN for one without a reading, minus infinity for a hopeless one."""
+        values = self.comparable(trials).copy()
+        for row in np.flatnonzero(np.isnan(values)).tolist():
             if trials[row].is_hopeless:
-                values[row] = worst
+                values[row] = -np.inf
         return values
 
     def _tried(self, trials: Sequence[Trial]) -> tuple[Array, Flags] | None:
         """Return the numbers (N, P) of trials and which of them are good (N,); None while few have a value."""
         values = self.told(trials)
-        rows = worth_showing(values)
-        values = values[rows]
-        num = int(np.isfinite(values).sum())
-        if num < STARTUP_TRIALS:
+        num = int((~np.isnan(values)).sum())
+        if num < STARTUP_TRIALS or not np.isfinite(values).any():
             return None
-        best = np.argsort(-values, kind="stable")[: min(math.ceil(GOOD * num), MOST_GOOD)]
-        return np.stack([self._numbers(trials[row]) for row in rows.tolist()]), np.isin(np.arange(len(rows)), best)
+        good = best_of(values, min(math.ceil(GOOD * num), MOST_GOOD))
+        rows = worth_showing(values)
+        return np.stack([self._numbers(trials[row]) for row in rows.tolist()]), np.isin(rows, good)
 
     def _numbers(self, trial: Trial) -> Array:
         """Return a number for each parameter (P,); NaN for one that the trial does not have."""
@@ -135,14 +132,20 @@ def _number(domain: Domain, value: Value) -> float:
     return place_of(domain, value) if steps_of(domain) is None else float(step_at(domain, value))
 
 
+def best_of(values: Floats, num: int) -> NDArray[np.int64]:
+    """Return the rows of the best `num` finite values, of equal ones the first."""
+    sound = np.flatnonzero(np.isfinite(values))
+    return sound[np.argsort(-values[sound], kind="stable")[:num]]
+
+
 def worth_showing(values: Floats) -> NDArray[np.int64]:
     """Return the rows of all trials, or of very many those of the best and the youngest, in their order.
 
     Args:
-        values: (N,), larger is better; NaN for a trial without a reading.
+        values: (N,), larger is better; NaN for a trial without a reading, minus infinity for a hopeless one.
     """
     if len(values) <= MOST_BEST + MOST_YOUNG + MOST_UNREAD:
         return np.arange(len(values))
-    read, unread = np.flatnonzero(np.isfinite(values)), np.flatnonzero(np.isnan(values))
-    best = read[np.argsort(-values[read], kind="stable")[:MOST_BEST]]
-    return np.unique(np.concatenate([best, read[-MOST_YOUNG:], unread[-MOST_UNREAD:]]))
+    is_unread = np.isnan(values)
+    youngest = np.flatnonzero(~is_unread)[-MOST_YOUNG:], np.flatnonzero(is_unread)[-MOST_UNREAD:]
+    return np.unique(np.concatenate([best_of(values, MOST_BEST), *youngest]))

@@ -19,14 +19,19 @@ class Situation:
     ends_at_target: bool = False  # the search is over when something trained to the end is good enough
     is_slot_coming: bool = False  # a worker is about to leave
     own: Set[int] | None = None  # the trials that this driver's workers have; None for all that run
+    num_complete_before: int = 0  # trials, when this run of the search began
 
     @property
-    def share_done(self) -> float:
-        """Return the share of the configurations that have begun, or that of the time that is used, if that is more."""
-        begun = len(self.trials) / self.max_trials if self.max_trials else 1.0
+    def share_begun(self) -> float:
+        """Return the share of the configurations that have begun."""
+        return len(self.trials) / self.max_trials if self.max_trials else 1.0
+
+    @property
+    def share_used(self) -> float:
+        """Return the share of this run's time that is used; 0 where there is no limit."""
         if self.seconds_left is None or not self.seconds_given:
-            return begun
-        return max(begun, 1 - self.seconds_left / self.seconds_given)
+            return 0.0
+        return 1 - self.seconds_left / self.seconds_given
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,9 @@ class FreezeThaw:
         """
         on_their_way = np.flatnonzero(table.is_running | table.is_owed).tolist()
         num = int(table.is_complete.sum()) + sum(situation.trials[row].target >= self.rungs[-1] for row in on_their_way)
-        return situation.share_done >= min(SETTLED, ONE_EACH * (num + 1))
+        begun, used = situation.share_begun, situation.share_used
+        num_of_run = num - situation.num_complete_before
+        return max(begun, used) >= SETTLED or begun >= ONE_EACH * (num + 1) or used >= ONE_EACH * (num_of_run + 1)
 
     def _scout(self, outlook: Outlook, situation: Situation, table: Table) -> Trial | None:
         """Return the trial of which most is expected, if it waits low and its training would be no great part of all.

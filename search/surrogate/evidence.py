@@ -35,8 +35,9 @@ class Evidence:
         points: Rows of float64 (N, D).
         scores: float64 (N, K), larger is better; NaN where there is no reading, never before one. A trial that failed
             counts as read once more, with the worst score of all.
-        read_at: float64 (N, K), when; seconds since any moment, NaN where there is no reading.
-        rates: float64 (N,), seconds an epoch with its share of evaluation, as first measured.
+        read_at: float64 (N, K), when; seconds since any moment, NaN where nothing was read, be it that it failed there.
+        rates: float64 (N,), seconds an epoch with its share of evaluation, as first measured; NaN where a trial failed
+            before.
         has_failed: bool (N,).
         pending: float64 (M, D), points of the trials without a reading that a worker has.
     """
@@ -108,7 +109,7 @@ class Reader:
             points=Rows(self._points, numbers),
             scores=_with_worst(self._scores[numbers]),
             read_at=self._read_at[numbers],
-            rates=_filled(self._rates[numbers]),
+            rates=self._rates[numbers],
             has_failed=self._flags[numbers, 0],
             pending=self._points[:num][self._flags[:num, 1]],
         )
@@ -134,7 +135,7 @@ class Reader:
         read_at[:] = [np.nan if result is None else result.finished_at for result in results]
         if trial.state is State.FAILED:
             place = min(int(np.isfinite(scores).sum()), len(scores) - 1)
-            scores[place], read_at[place] = -np.inf, trial.ended_at
+            scores[place], read_at[place] = -np.inf, np.nan
         if trial.reason == OVER_LIMITS:
             scores[:] = np.nan  # that says nothing of how good it would be
         self._rates[row] = _rate(trial)
@@ -164,12 +165,6 @@ def _rate(trial: Trial) -> float:
         return np.nan
     first = trial.results[0]
     return (first.epoch_seconds + first.eval_seconds) / first.epoch
-
-
-def _filled(rates: Array) -> Array:
-    """Return rates with the median for those of trials that failed before they had one."""
-    known = rates[np.isfinite(rates)]
-    return np.where(np.isfinite(rates), rates, np.median(known) if len(known) else 1.0)
 
 
 def _with_worst(scores: Array) -> Array:

@@ -162,7 +162,7 @@ def link_up(points: Array | Rows, scores: Array, read_at: Array) -> Chain:
         points: float64 (N, D) in the unit cube, or rows of it.
         scores: float64 (N, K), larger is better; NaN where there is no reading. A row has one at the first rung, and
             none after a gap.
-        read_at: float64 (N, K), when; any unit.
+        read_at: float64 (N, K), when; any unit. NaN where nothing was read: what stands there as a score is a failure.
     """
     scale = scale_of(scores)
     levels = scale.level(scores)
@@ -266,9 +266,10 @@ def _advance(state: Array, link: Link, points: Array, *, is_first: bool) -> Arra
 def _kernel_for(points: Array | Rows, scores: Array, read_at: Array) -> Kernel | None:
     """Return the kernel chosen by the first readings at the last rung of these; None if there are too few.
 
-    It rests on what will not change, whatever is read later, so that it is seldom chosen anew.
+    It rests on what will not change, whatever is read later, so that it is seldom chosen anew; what failures count as
+    does change.
     """
-    known = np.flatnonzero(np.isfinite(scores[:, -1]))
+    known = np.flatnonzero(np.isfinite(scores[:, -1]) & np.isfinite(read_at))
     known = known[np.argsort(read_at[known], kind="stable")]
     if len(known) < LEAST_READINGS:
         return None

@@ -67,15 +67,18 @@ def price(forecast: Forecast, best: float, *, to_next: Array, rest: Array) -> Ar
 
 
 def expected_rates(points: Array | Rows, rates: Array, wanted: Array) -> Array:
-    """Return seconds an epoch (M,) at wanted points (M, D), from those (N,) measured at points (N, D)."""
-    logs = np.log(rates)
+    """Return seconds an epoch (M,) at wanted points (M, D), from those (N,) measured at points (N, D); NaN for none."""
+    known = np.flatnonzero(np.isfinite(rates))
+    if not len(known):
+        return np.ones(len(wanted))
+    logs = np.log(rates[known])
     spread = float(logs.std())
     if spread < EVEN or len(logs) < LEAST_READINGS:
         return np.full(len(wanted), float(np.exp(np.median(logs))))
     num = num_for_kernel(len(logs))
-    kernel = _chosen(points[:num].tobytes(), logs[:num].tobytes(), num)
+    kernel = _chosen(points[known[:num]].tobytes(), logs[:num].tobytes(), num)
     used = np.linspace(0, len(logs) - 1, min(len(logs), MOST_RATES)).astype(np.int64)
-    mean = condition(kernel, points[used], (logs[used] - logs.mean()) / spread).mean_at(wanted)
+    mean = condition(kernel, points[known[used]], (logs[used] - logs.mean()) / spread).mean_at(wanted)
     found: Array = np.exp(logs.mean() + spread * mean)
     return found
 

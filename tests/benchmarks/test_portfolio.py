@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from benchmarks.portfolio import greedy, regrets, table
+from benchmarks.portfolio import first_difference, greedy, regrets, table
+from search.trials import Trial
+from trainer.config import job_config
 
 REGRETS = arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 4)), elements=st.floats(0, 2))
 
@@ -34,6 +36,19 @@ def test_regret_is_0_for_the_best_1_for_the_median_and_2_for_what_failed() -> No
     assert np.allclose(found[:, 0], [0.0, 1.0, 2.0, 2.0, 1.0])
     assert np.allclose(found[:, 2], [0.0, 2.0, 2.0, 2.0, 2.0])
     assert found[:, 1].tolist() == [0.0] * 5
+
+
+def test_studies_are_compared_where_they_tried_the_same() -> None:
+    def study(*rates: float) -> list[Trial]:
+        drawn = [{"optimizer.lr": rate} for rate in rates]
+        return [
+            Trial(number=number, uid=str(number), params=params, config=job_config(params), created_at=0.0)
+            for number, params in enumerate(drawn)
+        ]
+
+    assert first_difference([study(0.1, 0.2), study(0.1, 0.2)]) is None
+    assert first_difference([study(0.1, 0.2), study(0.1, 0.3)]) == 1
+    assert first_difference([study(0.1, 0.2), study(0.1)]) == 1
 
 
 def test_the_table_has_the_mean_over_splits_of_each_source() -> None:

@@ -12,7 +12,7 @@ from benchmarks.recorded.blend import NUM_NEAREST, blend, tamed
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
 from benchmarks.recorded.ours import STRATEGIES, VARIANTS, fine_rungs_of, rungs_of
 from benchmarks.recorded.replay import Trainings, nearest, params_of, place_of, space_of
-from benchmarks.recorded.report import RANDOM, curves_of, draw, summary, table, verdict
+from benchmarks.recorded.report import RANDOM, curves_of, draw, on_all_tasks, summary, table, verdict
 from benchmarks.recorded.tasks import FULL_SECONDS, Task, fingerprint, load_tasks, with_scale
 from benchmarks.recorded.traces import SHARES, Trace, fully_trained, handed_over, regrets, wasted
 
@@ -236,6 +236,14 @@ def test_both_ways_of_training_are_different_tasks(tasks: dict[str, Task]) -> No
     assert fingerprint([task]) != fingerprint([replace(task, is_continuous=True)])
 
 
+def test_searches_of_another_budget_are_other_searches(tasks: dict[str, Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint([tasks["lcbench-7"]])
+
+    monkeypatch.setattr("benchmarks.recorded.tasks.FULL_TRAININGS", 30)
+
+    assert fingerprint([tasks["lcbench-7"]]) != before
+
+
 def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="--curves"):
         load_tasks(tmp_path)
@@ -355,6 +363,17 @@ def test_the_verdict_is_of_the_curves(tasks: dict[str, Task], runs: dict[tuple[s
     assert "behind at 51 to 100 % of the budget, by 0.100 at most" in told(worse, PROMOTION)
     assert "worst of all on lcbench-7 at 51 to 100 % of the budget" in told(worse, PROMOTION)
     assert told(better, PROMOTION, RANDOM) == ""
+
+
+def test_a_strategy_that_failed_on_a_task_is_left_out_with_a_word(
+    tasks: dict[str, Task], runs: dict[tuple[str, str], list[Trace]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = {**runs, (RANDOM, "taskset-net"): runs[RANDOM, "lcbench-7"]}
+
+    found = on_all_tasks(both, list(tasks.values()))
+
+    assert list(found) == [(RANDOM, "lcbench-7"), (RANDOM, "taskset-net")]
+    assert PROMOTION in capsys.readouterr().err
 
 
 def test_regrets_are_drawn(tasks: dict[str, Task], runs: dict[tuple[str, str], list[Trace]], tmp_path: Path) -> None:

@@ -55,11 +55,22 @@ def test_the_one_of_which_most_is_expected_is_trained_to_the_end(scheduler: Free
     assert scheduler.decide(later) == LEADER
 
 
-def test_of_trials_and_time_what_is_further_counts() -> None:
-    assert EARLY.share_done == 0.08
-    assert replace(EARLY, seconds_left=300.0, seconds_given=1000.0).share_done == pytest.approx(0.7)
-    assert replace(EARLY, max_trials=8, seconds_left=300.0, seconds_given=1000.0).share_done == 1.0
-    assert replace(EARLY, trials=(), max_trials=0).share_done == 1.0
+def test_how_far_a_search_is_by_its_trials_and_by_its_time() -> None:
+    assert (EARLY.share_begun, EARLY.share_used) == (0.08, 0.0)
+    assert replace(EARLY, seconds_left=300.0, seconds_given=1000.0).share_used == pytest.approx(0.7)
+    assert replace(EARLY, max_trials=8).share_begun == 1.0
+    assert replace(EARLY, trials=(), max_trials=0).share_begun == 1.0
+
+
+def test_the_time_of_a_resumed_search_is_shared_by_what_it_trains_itself(scheduler: FreezeThaw) -> None:
+    before = tuple(
+        trial_at(8 + number, dict.fromkeys((1.0, 3.0, 9.0), 0.55), params=PARAMS, ended=State.COMPLETE)
+        for number in range(9)
+    )
+    resumed = replace(_at(0.11, (*TRIALS, *before)), num_complete_before=9)
+
+    assert scheduler.decide(resumed) == LEADER
+    assert scheduler.decide(replace(resumed, num_complete_before=8)) == Start(1.0), "it has trained one to its end"
 
 
 LONG = (1.0, 2.0, 20.0)

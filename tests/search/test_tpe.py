@@ -199,6 +199,23 @@ def test_where_trials_fail_is_drawn_less_often(line: SearchSpace) -> None:
     assert _share_above(line, _past(make), limit=MIDDLE + 0.05) < 0.2
 
 
+def test_few_sound_trials_are_the_good_ones_however_many_failed_before(line: SearchSpace) -> None:
+    failed = [trial_at(number, {}, params={LR: 0.6 + 0.03 * number}, ended=State.FAILED) for number in range(12)]
+    sound = [trial_at(12, {1.0: 0.90}, params={LR: 0.10}), trial_at(13, {1.0: 0.95}, params={LR: 0.12})]
+
+    assert _share_above(line, [*failed, *sound], limit=0.3) < 0.1
+    assert _share_above(line, [*failed, sound[0]], limit=0.3) < 0.1
+
+
+def test_of_very_many_trials_as_many_are_good_as_of_all(line: SearchSpace) -> None:
+    """A tenth, and 25 at most, though a part of the trials is looked at: the best 13, and 12 closer to each other."""
+    many = [trial_at(number, {1.0: 0.1}, params={LR: 0.5}) for number in range(250)]
+    many[:13] = [trial_at(number, {1.0: 0.99}, params={LR: 0.02 * number + 0.01}) for number in range(13)]
+    many[13:25] = [trial_at(number, {1.0: 0.98}, params={LR: 0.8}) for number in range(13, 25)]
+
+    assert _share_above(line, many) > 0.5
+
+
 def test_where_trials_run_without_a_reading_is_drawn_less_often(line: SearchSpace) -> None:
     def make(number: int, params: Mapping[str, Value], place: float) -> Trial:
         if 0.6 < place < 0.9:

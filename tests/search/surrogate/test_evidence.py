@@ -58,7 +58,11 @@ def test_seconds_an_epoch_are_those_first_measured(reader: Reader) -> None:
     fast = trial_at(1, {1.0: 0.3, 3.0: 0.4}, seconds=2.0, params=PARAMS)
     unknown = after(new_trial(2, PARAMS), trials.ended(State.FAILED, reason="oom", at=0.0))
 
-    assert reader.read([slow, fast, unknown]).rates.tolist() == [8.0, 2.0, 5.0]
+    found = reader.read([slow, fast, unknown])
+
+    assert found.rates[:2].tolist() == [8.0, 2.0]
+    assert np.isnan(found.rates[2])
+    assert np.isnan(found.read_at[2]).all(), "what it counts as was never read"
 
 
 def test_an_outlook_is_made_once_for_the_same_trials(small_space: SearchSpace) -> None:
@@ -111,7 +115,7 @@ def test_what_is_kept_from_look_to_look_changes_nothing(small_space: SearchSpace
         found, fresh = follower.read(items), Reader(encoding).read(items)
         for name in ("numbers", "places", "points", "scores", "read_at", "rates", "has_failed", "pending"):
             kept, new = getattr(found, name)[:], getattr(fresh, name)[:]
-            assert np.array_equal(kept, new, equal_nan=name in {"scores", "read_at"}), name
+            assert np.array_equal(kept, new, equal_nan=name in {"scores", "read_at", "rates"}), name
 
 
 def test_a_trial_that_was_sent_past_the_first_rungs_has_there_what_it_scored_on_its_way(reader: Reader) -> None:

@@ -164,6 +164,21 @@ def test_a_kernel_stays_when_an_earlier_trial_is_read_later() -> None:
     assert second.kernel is first.kernel
 
 
+def test_a_kernel_stays_when_what_failures_count_as_gets_worse() -> None:
+    points, scores = _curves(40)
+    read_at = np.broadcast_to(np.arange(40.0)[:, None], scores.shape).copy()
+    read_at[3] = np.nan
+    scores[3] = scores.min()
+    before = link_up(points, scores, read_at)
+    scores[3] -= 0.1
+
+    after = link_up(points, scores, read_at)
+
+    assert before.links[0].rest is not None
+    assert after.links[0].rest is not None
+    assert after.links[0].rest.kernel is before.links[0].rest.kernel
+
+
 @pytest.mark.parametrize("num_read", [0, 1, 2, 4])
 def test_the_mean_alone_is_that_of_the_forecast(num_read: int) -> None:
     points, scores = _curves(60)

@@ -78,6 +78,17 @@ def test_rates_depend_on_the_configuration_where_they_differ() -> None:
     assert found == pytest.approx(np.exp(3 * wanted[:, 1]), rel=0.3)
 
 
+def test_a_trial_that_was_never_timed_changes_no_rate() -> None:
+    points = np.random.default_rng(0).random((40, 3))
+    rates = np.exp(3 * points[:, 1])
+    wanted = np.random.default_rng(1).random((20, 3))
+
+    found = expected_rates(np.insert(points, 5, 0.5, axis=0), np.insert(rates, 5, np.nan), wanted)
+
+    assert found.tolist() == expected_rates(points, rates, wanted).tolist()
+    assert expected_rates(points, np.full(40, np.nan), wanted).tolist() == [1.0] * 20
+
+
 @pytest.mark.parametrize("rates", [[2.0, 2.01, 1.99, 2.0, 2.0, 2.0], [1.0, 4.0]])
 def test_rates_are_the_median_where_they_are_equal_or_few(rates: list[float]) -> None:
     points = np.random.default_rng(0).random((len(rates), 3))
