@@ -106,7 +106,9 @@ class DataForm(BaseModel):
     model_config = STRICT
 
     source: str | None = Field(None, min_length=1, description="The name of a data set, or a folder of images.")
-    image_size: int | None = Field(None, ge=1, le=4096, description="Pixels a side; absent: as they are.")
+    image_size: int | None = Field(
+        None, ge=1, le=4096, description="Pixels a side; absent: as they are, files of images 64."
+    )
     val_fraction: Fraction = Field(0.1, description="Of the training images.")
     test_fraction: Fraction = Field(0.2, description="Of all images, where there is no test split yet.")
     seed: int = Field(0, ge=0, description="Of the division.")

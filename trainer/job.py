@@ -215,8 +215,7 @@ def _advance(run: _Run, emit: Callable[[JobEvent], None], should_stop: Callable[
         if isinstance(result, Scored):
             run.history.append(result.result)
             run.scored = result
-        if isinstance(result, Scored) or _trains_on_all(run.order.config):
-            _save_now_and_then(run)
+        _save_now_and_then(run)
         if isinstance(result, Scored):
             emit(result.result)
         elif time.monotonic() - shown_at > SECONDS_BETWEEN_STEP_EVENTS:

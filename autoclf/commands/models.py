@@ -17,7 +17,7 @@ def promote(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Register the best complete trial as a model that plain MLflow loads."""
+    """Register the winner of a search as a model that plain MLflow loads."""
     from search.promotion import promote as register
     from search.resume import remembered_request
     from search.store import check_model_name

@@ -46,11 +46,15 @@ Target = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Jobs at once; measured if not given.", show_default=False),
+    typer.Option(min=1, help="Jobs at once; else as before, at first measured.", show_default=False),
 ]
 Trials = Annotated[
     int | None,
-    typer.Option(min=1, help="Configurations in all, earlier runs included; else the space's.", show_default=False),
+    typer.Option(
+        min=1,
+        help="Configurations in all, earlier runs included; else as before, at first the space's.",
+        show_default=False,
+    ),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -85,7 +89,11 @@ Disk = Annotated[
 ExecutorName = Annotated[Literal["local", "ray"], typer.Option("--executor", help="Where jobs run: here, or on Ray.")]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="auto|HOST:PORT", help="Of a Ray cluster; else this machine's own.", show_default=False),
+    typer.Option(
+        metavar="auto|HOST:PORT",
+        help="Of a Ray cluster; else as before, at first this machine's own.",
+        show_default=False,
+    ),
 ]
 Cpus = Annotated[float, typer.Option(min=0.01, help="Cores of a job on Ray.")]
 Gpus = Annotated[float, typer.Option(min=0.0, help="GPUs of a job on Ray; 0.5 puts two on one.")]

@@ -12,7 +12,7 @@ from tests.trainer.short_jobs import limited_file_size, run_python, tiny_job
 from trainer.config import Value
 from trainer.job import carry_out
 from trainer.orders import TrainOrder
-from trainer.results import REASONS, EpochResult, Failed, JobEvent, Started
+from trainer.results import REASONS, EpochResult, Failed, JobEvent, Started, StepResult
 
 
 def test_data_of_another_fingerprint_are_refused(desk: Desk) -> None:
@@ -117,6 +117,22 @@ def test_a_long_job_is_saved_before_it_tells_of_an_epoch(
         carry_out(order, emit=die_after_the_first_epoch, should_stop=lambda: False)
 
     assert desk.checkpoint()["step"] == 4
+    desk.train()
+    assert_ends_as(desk, undisturbed)
+
+
+def test_a_long_epoch_is_saved_on_its_way(desk: Desk, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die_after_the_first_step(event: JobEvent) -> None:
+        if isinstance(event, StepResult):
+            raise SystemExit
+
+    monkeypatch.setattr("trainer.job.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    order = TrainOrder(config=desk.config, data_root=desk.data_set.root, directory=desk.directory, until=2.0)
+
+    with pytest.raises(SystemExit):
+        carry_out(order, emit=die_after_the_first_step, should_stop=lambda: False)
+
+    assert desk.checkpoint()["step"] == 1
     desk.train()
     assert_ends_as(desk, undisturbed)
 
