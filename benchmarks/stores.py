@@ -35,7 +35,7 @@ from trainer.jobfiles import PREDICTIONS
 from trainer.orders import Order
 
 STUDY = f"stores-{uuid4().hex[:8]}"  # a new one, whatever the database holds
-UPLOAD_SECONDS = 600.0
+UPLOAD_SECONDS = 1800.0
 NUM_IMAGES = 1000  # of a validation split, whose predictions MLflow gets as a picture
 
 

@@ -46,13 +46,13 @@ Target = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Jobs at once; else as before, at first measured.", show_default=False),
+    typer.Option(min=1, help="Jobs at once; else measured, and on resume as before.", show_default=False),
 ]
 Trials = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Configurations in all, earlier runs included; else as before, at first the space's.",
+        help="Configurations in all, earlier runs included; else the space's, and on resume as before.",
         show_default=False,
     ),
 ]
@@ -91,7 +91,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="auto|HOST:PORT",
-        help="Of a Ray cluster; else as before, at first this machine's own.",
+        help="Of a Ray cluster; else this machine's own, and on resume as before.",
         show_default=False,
     ),
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.recorded.__main__ import AMONG_ROWS
 from benchmarks.recorded.blend import NUM_NEAREST, blend, tamed
 from benchmarks.recorded.optuna_runs import optuna_halving, optuna_random
 from benchmarks.recorded.ours import STRATEGIES, VARIANTS, fine_rungs_of, rungs_of
@@ -242,6 +243,10 @@ def test_searches_of_another_budget_are_other_searches(tasks: dict[str, Task], m
     monkeypatch.setattr("benchmarks.recorded.tasks.FULL_TRAININGS", 30)
 
     assert fingerprint([tasks["lcbench-7"]]) != before
+
+
+def test_the_variant_that_is_left_out_between_rows_is_one() -> None:
+    assert AMONG_ROWS in VARIANTS
 
 
 def test_a_folder_without_curves_is_told(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Baselines: from paths of settings in the file to names of parameters in the study."""
 
-import pickle
 from collections.abc import Callable
 
 import pytest
 
 from spaces import Baseline, SearchSpace
+from tests.pipes import sent
 
 Faults = Callable[[str], list[str]]
 Parse = Callable[[str], SearchSpace]
@@ -132,6 +132,6 @@ def test_a_baseline_is_a_mapping_that_can_be_a_key() -> None:
 
     assert baseline == {"b": 2, "a": 1}
     assert {baseline, Baseline((("b", 2), ("a", 1)))} == {baseline}
-    assert pickle.loads(pickle.dumps(baseline)) == baseline
+    assert sent(baseline) == baseline
     with pytest.raises(KeyError, match="c"):
         baseline["c"]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pickle
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from spaces import (
     Value,
     parse_space,
 )
+from tests.pipes import sent
 
 Parse = Callable[[str | Mapping[str, object]], SearchSpace]
 Draw = Callable[..., dict[str, Value]]
@@ -216,7 +216,7 @@ def test_configurations_are_counted_along_the_conditions(text: str, count: float
 
 def test_a_space_can_be_a_key_and_travel_between_processes(space: SearchSpace, parse: Parse) -> None:
     assert {space, parse(SPACE)} == {space}
-    assert pickle.loads(pickle.dumps(space)) == space
+    assert sent(space) == space
 
 
 def test_a_fingerprint_is_sixteen_hexadecimal_digits(space: SearchSpace) -> None:

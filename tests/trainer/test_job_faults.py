@@ -103,36 +103,21 @@ def test_a_disk_that_is_full_leaves_what_was_there(desk: Desk, undisturbed: Desk
     assert_ends_as(desk, undisturbed)
 
 
-def test_a_long_job_is_saved_before_it_tells_of_an_epoch(
-    desk: Desk, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("told", "step"), [(EpochResult, 4), (StepResult, 1)], ids=["an epoch", "a step"])
+def test_a_long_job_is_saved_before_it_tells_of(
+    desk: Desk, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch, told: type[EpochResult | StepResult], step: int
 ) -> None:
-    def die_after_the_first_epoch(event: JobEvent) -> None:
-        if isinstance(event, EpochResult):
+    def die(event: JobEvent) -> None:
+        if isinstance(event, told):
             raise SystemExit
 
     monkeypatch.setattr("trainer.job.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     order = TrainOrder(config=desk.config, data_root=desk.data_set.root, directory=desk.directory, until=2.0)
 
     with pytest.raises(SystemExit):
-        carry_out(order, emit=die_after_the_first_epoch, should_stop=lambda: False)
+        carry_out(order, emit=die, should_stop=lambda: False)
 
-    assert desk.checkpoint()["step"] == 4
-    desk.train()
-    assert_ends_as(desk, undisturbed)
-
-
-def test_a_long_epoch_is_saved_on_its_way(desk: Desk, undisturbed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die_after_the_first_step(event: JobEvent) -> None:
-        if isinstance(event, StepResult):
-            raise SystemExit
-
-    monkeypatch.setattr("trainer.job.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    order = TrainOrder(config=desk.config, data_root=desk.data_set.root, directory=desk.directory, until=2.0)
-
-    with pytest.raises(SystemExit):
-        carry_out(order, emit=die_after_the_first_step, should_stop=lambda: False)
-
-    assert desk.checkpoint()["step"] == 1
+    assert desk.checkpoint()["step"] == step
     desk.train()
     assert_ends_as(desk, undisturbed)
 
