@@ -107,12 +107,12 @@ def versions() -> dict[str, str]:
 
 def best_weights(
     trials: Sequence[Trial], winner: Trial | None, objective: str, store: Store, study: str
-) -> tuple[tuple[int, Path], ...]:
-    """Return the weight files of the winner and of the next best complete trials, with their numbers."""
+) -> tuple[tuple[Trial, Path], ...]:
+    """Return the weight files of the winner and of the next best complete trials."""
     complete = [trial for trial in trials if trial.state is State.COMPLETE]
     complete.sort(key=lambda trial: (trial is winner, merit(trial.results[-1], objective), -trial.number), reverse=True)
-    paths = ((trial.number, store.job(study, trial.number) / WEIGHTS) for trial in complete[:NUM_WEIGHTS_KEPT])
-    return tuple((number, path) for number, path in paths if path.exists())
+    paths = ((trial, store.job(study, trial.number) / WEIGHTS) for trial in complete[:NUM_WEIGHTS_KEPT])
+    return tuple((trial, path) for trial, path in paths if path.exists())
 
 
 def _git_commit() -> dict[str, str]:

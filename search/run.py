@@ -31,7 +31,6 @@ from search.storage import open_storage
 from search.store import Store, check_place, check_study_name, open_store, read_logs
 from search.strategies import Strategy, check_names, make_strategy
 from search.study import Study, claim, create_study, load_study
-from search.tracking.connect import warm_up
 from search.tracking.mirrors import Mirrors, check_tensorboard, open_mirrors
 from search.trials import State, Trial
 from search.warm_start import AUTO, PROFILE, begin_warm, profile_of
@@ -81,7 +80,6 @@ def search(request: Request, watch: Watch) -> Outcome:
     study = create_study(storage, name, request.space.objective.metric)
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
-    warm_up(store, request.tracking_uri)
     if request.cluster is None:
         load_server(fits=has_classical(request.space))
     with _driving(study, directory) as (crew, has_lost), interruptions() as interruption:

@@ -35,7 +35,7 @@ class StudyCard:
     at: float = field(
         default_factory=time.time, compare=False
     )  # seconds since 1970; of several looks the last one counts
-    files: tuple[tuple[int, Path], ...] = ()  # of trials, by number: artifacts such as the weights of the best
+    files: tuple[tuple[Trial, Path], ...] = ()  # artifacts of trials, such as the weights of the best
 
 
 class Tracker(Protocol):
@@ -52,3 +52,37 @@ class Tracker(Protocol):
     def show_study(self, card: StudyCard) -> None:
         """Make the study's run look like this, soon."""
         ...
+
+
+class Runs(Protocol):
+    """The runs of a study as a store has them; every call may raise what the store, a network and a disk raise."""
+
+    def show(self, trial: Trial) -> None:
+        """Make the trial's run look like this, all but its files."""
+        ...
+
+    def needs_files(self, trial: Trial) -> bool:
+        """Say whether `show_files` has something to do."""
+        ...
+
+    def show_files(self, trial: Trial) -> None:
+        """Draw the trial's figures and upload them."""
+        ...
+
+    def show_study(self, card: StudyCard) -> None:
+        """Make the study's run look like this."""
+        ...
+
+    def addresses(self, number: int | None) -> dict[str, str]:
+        """Return the ids under which the experiment, the study and a trial are found."""
+        ...
+
+
+class TrackingError(Exception):
+    """What went wrong with a tracking store, in words."""
+
+
+def in_words(error: Exception) -> str:
+    """Return what was raised in one line."""
+    lines = str(error).splitlines() or [""]
+    return lines[0] if isinstance(error, TrackingError) else f"{type(error).__name__}: {lines[0]}"

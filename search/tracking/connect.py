@@ -1,9 +1,10 @@
-"""From a store and an address to the runs of a study, or its event files; imports MLflow, so uploaders call it."""
+"""From a store and an address to the runs of a study, or its event files.
+
+It loads MLflow or TensorBoard, which takes seconds, so it is called in a `TrackingProcess`.
+"""
 
 import logging
-from contextlib import suppress
 from pathlib import Path
-from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -18,14 +19,11 @@ if TYPE_CHECKING:
     from search.tracking.event_files import EventFiles
     from search.tracking.mlflow_runs import MlflowRuns
 
-_LOADING = Lock()  # two threads that load parts of one library at once may find each other's half made
-
 
 def open_tracking(store: Store, tracking_uri: str | None) -> "MlflowClient":
     """Load MLflow, which takes seconds, and open the tracking store; a new one is made, which takes more."""
     set_switches()
-    with _LOADING:
-        from search.tracking.mlflow_runs import open_client
+    from search.tracking.mlflow_runs import open_client
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -34,16 +32,6 @@ def open_tracking(store: Store, tracking_uri: str | None) -> "MlflowClient":
 
 def _lock(store: Store) -> Path:
     return store.root / "mlflow.lock"
-
-
-def warm_up(store: Store, tracking_uri: str | None) -> None:
-    """Do the slow part of `connect` ahead of time, in a thread; whatever goes wrong shows when it is needed."""
-
-    def try_to_open() -> None:
-        with suppress(Exception):
-            open_tracking(store, tracking_uri)
-
-    Thread(target=try_to_open, name="warm-up", daemon=True).start()
 
 
 def connect(
@@ -71,7 +59,6 @@ def connect(
 
 def open_event_files(root: Path, store: Store, study: str, class_names: tuple[str, ...]) -> "EventFiles":
     """Load TensorBoard's forms of events, and begin with the event files of a study, which lie in `root`."""
-    with _LOADING:
-        from search.tracking.event_files import EventFiles
+    from search.tracking.event_files import EventFiles
 
     return EventFiles(root=root, store=store, name=study, class_names=class_names)

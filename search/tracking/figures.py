@@ -5,7 +5,6 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import IO
 
 import numpy as np
@@ -24,7 +23,6 @@ MOST_COUNTS = 15  # classes whose counts fit into one
 MOST_LETTERS = 24  # of a class name beside a matrix
 LETTER_INCHES = 0.085  # that one takes, about
 DOTS_PER_INCH = 110
-_DRAWING = Lock()  # fonts and what is said of warnings belong to the whole process
 
 
 def write_trial_files(directory: Path, trial: Trial, *, predictions: Path, class_names: Sequence[str]) -> None:
@@ -74,7 +72,7 @@ def confusion_picture(number: int, *, predictions: Path, class_names: Sequence[s
 
 def save(figure: Figure, file: Path | IO[bytes]) -> None:
     """Write a figure; letters that the font lacks become boxes without a word about it."""
-    with _DRAWING, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, dpi=DOTS_PER_INCH)
 

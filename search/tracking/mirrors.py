@@ -11,6 +11,7 @@ from search.request import Request
 from search.store import Store, make_writable
 from search.tracking.base import DataCard, StudyCard
 from search.tracking.connect import connect, open_event_files
+from search.tracking.process import TrackingProcess
 from search.tracking.uploader import Uploader
 from search.trials import Trial
 
@@ -90,9 +91,10 @@ def open_mirrors(store: Store, request: Request, *, uid: str, data: DataCard, cl
     files = None
     if request.tensorboard is not None:
         root = _claimed(request.tensorboard / request.study, uid)
-        files = Uploader(partial(open_event_files, root, store, request.study, class_names), to=f"Writing to {root}")
-    tracking = Uploader(partial(connect, store, request.tracking_uri, request.study, uid, data, class_names))
-    return Mirrors(tracking, files)
+        writing = partial(open_event_files, root, store, request.study, class_names)
+        files = Uploader(TrackingProcess(writing), to=f"Writing to {root}")
+    tracking = partial(connect, store, request.tracking_uri, request.study, uid, data, class_names)
+    return Mirrors(Uploader(TrackingProcess(tracking)), files)
 
 
 def _claimed(root: Path, uid: str) -> Path:

@@ -69,7 +69,7 @@ class MlflowRuns:
 
     def show(self, trial: Trial) -> None:
         """Make the trial's run look like this, all but its files."""
-        shown = self._shown.get(trial.number) or self._open(trial)
+        shown = self._run_of(trial)
         metrics = [m for result in trial.results[shown.num_results :] for m in _metrics(result)]
         for start in range(0, len(metrics), LARGEST_BATCH):
             self.client.log_batch(shown.run_id, metrics=metrics[start : start + LARGEST_BATCH])
@@ -87,7 +87,7 @@ class MlflowRuns:
 
     def show_files(self, trial: Trial) -> None:
         """Draw the trial's figures and upload them with its reports."""
-        shown = self._shown[trial.number]
+        shown = self._run_of(trial)
         job = self.store.job(self.name, trial.number)
         with tempfile.TemporaryDirectory() as folder:
             write_trial_files(Path(folder), trial, predictions=job / PREDICTIONS, class_names=self.class_names)
@@ -113,8 +113,8 @@ class MlflowRuns:
         )
         for file_name, text in card.texts.items():
             self.client.log_text(run_id, text, file_name)
-        for number, path in card.files:
-            self.client.log_artifact(self._shown[number].run_id, str(path))
+        for trial, path in card.files:
+            self.client.log_artifact(self._run_of(trial).run_id, str(path))
         if card.status == "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
         else:
@@ -126,6 +126,9 @@ class MlflowRuns:
         if number is not None and number in self._shown:
             found["winner_run"] = self._shown[number].run_id
         return found
+
+    def _run_of(self, trial: Trial) -> _Shown:
+        return self._shown.get(trial.number) or self._open(trial)
 
     def _open(self, trial: Trial) -> _Shown:
         """Find the trial's run, or make it."""

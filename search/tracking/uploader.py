@@ -8,10 +8,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Literal, Protocol
 
-from search.tracking.base import StudyCard
+from search.tracking.base import Runs, StudyCard, in_words
 from search.trials import Trial
 
 log = logging.getLogger(__name__)
@@ -21,27 +20,15 @@ LATELY = 0.2  # the weight of the last look in the mean of how long one takes
 MOST_FAILURES_AT_END = 3  # in a row, after which a search does not wait for its tracking store any more
 
 
-class Runs(Protocol):
-    """What is fed: `MlflowRuns`, `EventFiles`, or a fake."""
+class Channel(Runs, Protocol):
+    """What is fed: runs that have to be reached first, a `TrackingProcess` or a fake."""
 
-    def show(self, trial: Trial) -> None:
-        """Make the trial's run look like this, all but its files."""
+    def open(self) -> None:
+        """Reach them, if that has not been done."""
         ...
 
-    def needs_files(self, trial: Trial) -> bool:
-        """Say whether `show_files` has something to do."""
-        ...
-
-    def show_files(self, trial: Trial) -> None:
-        """Draw the trial's figures and upload them."""
-        ...
-
-    def show_study(self, card: StudyCard) -> None:
-        """Make the study's run look like this."""
-        ...
-
-    def addresses(self, number: int | None) -> dict[str, str]:
-        """Return the ids under which the experiment, the study and a trial are found."""
+    def close(self) -> None:
+        """Leave them, whatever is under way."""
         ...
 
 
@@ -52,10 +39,9 @@ _ORDER = ("trial", "files", "study")
 class Uploader:
     """A tracker that hands everything to a thread."""
 
-    def __init__(self, connect: Callable[[], Runs], *, to: str = "The tracking store") -> None:
-        self._connect = connect
+    def __init__(self, runs: Channel, *, to: str = "The tracking store") -> None:
+        self._runs = runs
         self._to = to  # as a sentence begins that says what failed
-        self._runs: Runs | None = None
         self._due: dict[_Key, Trial | StudyCard] = {}
         self._failures: Counter[_Key] = Counter()
         self._changed = threading.Condition()
@@ -82,11 +68,12 @@ class Uploader:
             self._is_closing = True
             self._changed.notify()
         self._thread.join(timeout_seconds + 1)
+        self._runs.close()
         return self.num_due
 
     def addresses(self, number: int | None) -> dict[str, str]:
         """Return the ids of experiment, study run and a trial's run; empty while the store was never reached."""
-        return self._runs.addresses(number) if self._runs else {}
+        return self._runs.addresses(number)
 
     @property
     def num_due(self) -> int:
@@ -123,8 +110,10 @@ class Uploader:
                 self._show_next()
                 pause, failures_at_end, self._is_failing = FIRST_PAUSE_SECONDS, 0, False
             except Exception as error:  # noqa: BLE001  -- whatever a network, a server or a disk may raise
+                if time.monotonic() > self._deadline:  # it was broken off
+                    return
                 self._is_failing = True
-                self.last_error = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                self.last_error = in_words(error)
                 log.warning("%s failed (%s); it is tried again.", self._to, self.last_error)
                 failures_at_end += self._is_closing
                 if failures_at_end >= MOST_FAILURES_AT_END or not self._rest(pause):
@@ -146,8 +135,7 @@ class Uploader:
             key = min(self._due, key=self._turn_of)
             look = self._due[key]
             self._failures[key] += 1  # until it has been shown
-        if self._runs is None:
-            self._runs = self._connect()
+        self._runs.open()
         began = time.monotonic()
         if isinstance(look, StudyCard):
             self._runs.show_study(look)

@@ -27,9 +27,8 @@ DRIVER_POINTS = (
     "after_start",
     "before_tell",
     "after_tell",
-    "after_mlflow_run",
-    "in_artifact_upload",
 )
+TRACKING_POINTS = ("after_mlflow_run", "in_artifact_upload")
 WORKER_POINTS = ("mid_epoch", "in_checkpoint_write", "after_checkpoint")
 
 
@@ -100,6 +99,21 @@ def test_f19_a_worker_that_the_system_kills_again_and_again_is_given_up(slow_des
     assert "memory" in failed["message"]
     trials = assert_books_agree(slow_desk.store, "tiny", num_trials=3)
     assert trials[0].deaths == 2
+
+
+@pytest.mark.parametrize("point", TRACKING_POINTS)
+def test_f2_a_tracking_process_killed_at_any_point_is_replaced(desk: Desk, point: str, undisturbed: Results) -> None:
+    marker = desk.root / "crashed"
+
+    found = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
+
+    assert found.returncode == 0, found.stderr
+    assert marker.exists()
+    assert (
+        "The tracking store failed (the process for it has died with exit code -9); it is tried again." in found.stderr
+    )
+    assert_books_agree(desk.store, "tiny", num_trials=4)
+    assert results_of(desk) == undisturbed, "bit for bit"
 
 
 @pytest.mark.parametrize("point", DRIVER_POINTS)

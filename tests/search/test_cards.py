@@ -137,8 +137,8 @@ def test_the_weights_of_the_best_complete_trials_are_found(store: Store) -> None
 
     found = best_weights(trials, None, METRIC, store, NAME)
 
-    assert [number for number, _ in found] == [5, 4]
-    assert all(path.exists() and path.parent.name == str(number) for number, path in found)
+    assert [trial.number for trial, _ in found] == [5, 4]
+    assert all(path.exists() and path.parent.name == str(trial.number) for trial, path in found)
     assert NUM_WEIGHTS_KEPT == 3
 
 

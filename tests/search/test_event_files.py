@@ -25,8 +25,8 @@ from tensorboard.plugins.hparams.metadata import (
 
 from search import trials
 from search.store import Store
+from search.tracking.base import Runs
 from search.tracking.event_files import EventFiles
-from search.tracking.uploader import Runs
 from search.trials import State, Trial
 from trainer.config import flat
 from trainer.jobfiles import PREDICTIONS

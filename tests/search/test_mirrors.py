@@ -27,6 +27,10 @@ class FakeRuns:
     is_broken: bool = False
     calls: list[object] = field(default_factory=list)
 
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
     def show(self, trial: Trial) -> None:
         self._call(trial)
 
@@ -48,6 +52,10 @@ class FakeRuns:
         self.calls.append(call)
 
 
+def _connect(*_: object) -> FakeRuns:
+    return FakeRuns()
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.tracking.uploader.FIRST_PAUSE_SECONDS", 0.01)
@@ -55,7 +63,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _closed(tracking: FakeRuns, files: FakeRuns | None) -> Mirrors:
     """Mirrors that were told of a trial and a study, and closed."""
-    mirrors = Mirrors(Uploader(lambda: tracking), None if files is None else Uploader(lambda: files, to="Writing"))
+    mirrors = Mirrors(Uploader(tracking), None if files is None else Uploader(files, to="Writing"))
     tracker: Tracker = mirrors
     tracker.show(TRIAL)
     tracker.show_study(CARD)
@@ -143,7 +151,7 @@ def test_the_event_files_of_another_study_are_not_touched(store: Store, asked: R
 def test_a_study_goes_on_in_its_own_folder(
     store: Store, asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str | None
 ) -> None:
-    monkeypatch.setattr("search.tracking.mirrors.connect", lambda *_: FakeRuns())
+    monkeypatch.setattr("search.tracking.mirrors.connect", _connect)
     root = tmp_path / "board" / NAME
     if left is not None:
         root.mkdir(parents=True)

@@ -10,7 +10,7 @@ from search_samples import trial_at
 
 from search.tracking import Tracker
 from search.tracking.base import DataCard, StudyCard
-from search.tracking.uploader import Runs, Uploader
+from search.tracking.uploader import Uploader
 from search.trials import State, Trial
 
 CARD = StudyCard(
@@ -21,7 +21,6 @@ CARD = StudyCard(
 EARLY = trial_at(0, {}, going_to=1.0)
 LATER = trial_at(0, {1.0: 0.5})
 OTHER = trial_at(1, {})
-Connect = Callable[[], Runs]
 
 
 @dataclass
@@ -35,11 +34,22 @@ class FakeRuns:
     entered: threading.Event = field(default_factory=threading.Event)
     seconds: float = 0.0  # that a call takes
     with_files: set[int] = field(default_factory=set)
+    refusals: list[Exception] = field(default_factory=list)  # one an attempt to reach it, until none is left
+    is_open: bool = False
 
     def __post_init__(self) -> None:
         self.gate.set()
 
+    def open(self) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
     def _call(self, call: object) -> None:
+        assert self.is_open
         self.entered.set()
         self.gate.wait(30)
         time.sleep(self.seconds)
@@ -65,7 +75,7 @@ class FakeRuns:
         self._call(card)
 
     def addresses(self, number: int | None) -> dict[str, str]:
-        return {"winner_run": f"run-{number}"}
+        return {"winner_run": f"run-{number}"} if self.is_open else {}
 
 
 @pytest.fixture
@@ -79,8 +89,8 @@ def upload(runs: FakeRuns) -> Iterator[Callable[..., Uploader]]:
     """Make an uploader, of which nothing is left after the test."""
     made: list[Uploader] = []
 
-    def begin(connect: Connect = lambda: runs) -> Uploader:
-        made.append(Uploader(connect))
+    def begin() -> Uploader:
+        made.append(Uploader(runs))
         return made[-1]
 
     yield begin
@@ -193,14 +203,9 @@ def test_a_store_that_fails_is_tried_again(runs: FakeRuns, upload: Callable[...,
 
 
 def test_a_store_that_can_not_be_reached_is_tried_again(runs: FakeRuns, upload: Callable[..., Uploader]) -> None:
-    answers: list[Exception] = [ConnectionError("refused"), TimeoutError()]
+    runs.refusals = [ConnectionError("refused"), TimeoutError()]
+    uploader = upload()
 
-    def connect() -> Runs:
-        if answers:
-            raise answers.pop(0)
-        return runs
-
-    uploader = upload(connect)
     uploader.show(EARLY)
 
     _wait_for(lambda: runs.calls == [EARLY])
@@ -221,11 +226,9 @@ def test_what_could_not_be_shown_before_the_end_is_shown_at_the_end(
     assert runs.calls == [LATER, "files 0", CARD]
 
 
-def test_at_the_end_a_dead_store_is_not_waited_for(upload: Callable[..., Uploader]) -> None:
-    def connect() -> Runs:
-        raise ConnectionError("refused\nagain")
-
-    uploader = upload(connect)
+def test_at_the_end_a_dead_store_is_not_waited_for(runs: FakeRuns, upload: Callable[..., Uploader]) -> None:
+    runs.refusals = 100 * [ConnectionError("refused\nagain")]
+    uploader = upload()
     uploader.show(EARLY)
     uploader.show(OTHER)
     uploader.show_study(CARD)
@@ -245,6 +248,7 @@ def test_at_the_end_a_hanging_store_is_left_after_the_time(runs: FakeRuns, uploa
     uploader.show_study(CARD)
 
     assert uploader.close(timeout_seconds=0.05) == 2
+    assert not runs.is_open, "it is broken off"
 
 
 def test_a_hanging_store_does_not_hold_the_search(runs: FakeRuns, upload: Callable[..., Uploader]) -> None:
@@ -271,7 +275,7 @@ def test_addresses_are_known_once_the_store_was_reached(runs: FakeRuns, upload: 
     before = uploader.addresses(3)
 
     uploader.show(EARLY)
-    uploader.close(timeout_seconds=20)
+    _wait_for(lambda: uploader.num_due == 0)
 
     assert (before, uploader.addresses(3)) == ({}, {"winner_run": "run-3"})
 
