@@ -29,6 +29,7 @@ from search.leaderboard import leaderboard
 from search.pareto import pareto_front
 from search.samplers import Random, WithinLimits
 from search.schedulers.promotion import estimate
+from search.surrogate.gp import Array, Kernel, Posterior, condition
 from search.trials import OVER_LIMITS, State, Trial
 from spaces import Constraints, SearchSpace, Value, parse_space
 from trainer.config import JobConfig
@@ -163,6 +164,29 @@ def test_draws_are_the_same_for_the_same_trials() -> None:
 
 def test_a_limit_that_nothing_meets_does_not_end_the_search() -> None:
     assert len(draws(replace(WIDTHS, constraints=Constraints(parameters=1)), 12)) == 12
+
+
+def test_a_draw_among_thousands_learns_from_some_of_them_with_a_kernel_that_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampler = WithinLimits(sampler=Random(space=WIDTHS, seed=1), space=WIDTHS, seed=1)
+    found = [weighed(number, {"model.width": 0.1 + number % 90 / 100, "optimizer.lr": 0.1}) for number in range(3000)]
+    sampler.draw(found)  # chooses the kernel
+    readings: list[int] = []
+
+    def counting(kernel: Kernel, points: Array, values: Array) -> Posterior:
+        readings.append(len(values))
+        return condition(kernel, points, values)
+
+    def choosing(*_: object) -> Kernel:
+        raise AssertionError("a kernel is chosen again")
+
+    monkeypatch.setattr("search.samplers.limits.condition", counting)
+    monkeypatch.setattr("search.samplers.limits.likeliest", choosing)
+
+    sampler.draw([*found, weighed(3000, {"model.width": 0.3, "optimizer.lr": 0.1})])
+
+    assert readings == [200]
 
 
 # The front
