@@ -39,6 +39,7 @@ STATUS = {
     State.PRUNED: "KILLED",
     State.FAILED: "FAILED",
 }
+ENDS = {status for state, status in STATUS.items() if state.is_over}
 LARGEST_BATCH = 1000  # metrics that MLflow takes at once
 LONGEST_TAG = 5000  # characters that every version of MLflow takes
 
@@ -77,7 +78,7 @@ class MlflowRuns:
         if trial.footprint is not None and not shown.has_costs:
             self.client.log_batch(shown.run_id, metrics=_costs(trial, trial.footprint))
             shown.has_costs = True
-        if shown.state is not trial.state:
+        if shown.state is not trial.state and not self._is_late(shown, trial):
             self._show_state(shown, trial)
 
     def needs_files(self, trial: Trial) -> bool:
@@ -155,6 +156,10 @@ class MlflowRuns:
         drawn = float(run.data.tags.get(DRAWN, 0.0))
         self._shown[trial.number] = _Shown(run.info.run_id, epoch_of_files=drawn)
         return self._shown[trial.number]
+
+    def _is_late(self, shown: _Shown, trial: Trial) -> bool:
+        """Say whether another driver has shown the end of a trial that this one saw last before it."""
+        return not trial.state.is_over and self.client.get_run(shown.run_id).info.status in ENDS
 
     def _show_state(self, shown: _Shown, trial: Trial) -> None:
         tags = [RunTag("autoclf.state", trial.state.value)]

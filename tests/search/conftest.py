@@ -13,7 +13,10 @@ from search.request import Request
 from search.storage import open_storage
 from search.store import Store
 from spaces import SearchSpace
+from tests.desks import template
 from tests.postgres import Server, postgres
+
+__all__ = ["template"]
 
 
 @pytest.fixture(scope="session")

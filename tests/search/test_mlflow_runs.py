@@ -1,0 +1,91 @@
+"""What MLflow shows of trials, told twice, late, or by a process that knows nothing of the one before."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from search_samples import NAME, trial_at
+
+from search.store import Store
+from search.tracking.base import DataCard, StudyCard
+from search.tracking.connect import connect
+from search.tracking.mlflow_runs import MlflowRuns
+from search.trials import State, Trial
+from trainer.jobfiles import PREDICTIONS, WEIGHTS
+
+DATA = DataCard(name="d", fingerprint="f", num_classes=2, image_shape=(1, 1, 1), num_images={"train": 2})
+RUNNING = trial_at(0, {1.0: 0.5}, going_to=3.0)
+PAUSED = trial_at(0, {1.0: 0.5})
+COMPLETE = trial_at(0, {1.0: 0.5, 3.0: 0.6, 9.0: 0.7}, ended=State.COMPLETE)
+Open = Callable[[], MlflowRuns]
+
+
+@pytest.fixture
+def open_runs(store: Store, template: Path) -> Open:
+    """Begin as another process does: with nothing but the database."""
+    shutil.copy(template, store.root / "mlflow.db")
+    job = store.job(NAME, 0)
+    job.mkdir(parents=True)
+    np.savez(job / PREDICTIONS, logits=np.eye(2, dtype=np.float32), labels=np.array([0, 1]))
+    (job / WEIGHTS).touch()
+    return lambda: connect(store, None, NAME, "study-uid", DATA, ("ant", "bee"))
+
+
+def _runs_of(runs: MlflowRuns) -> dict[str, Run]:
+    """The runs of the study and of its only trial, by kind."""
+    found = runs.client.search_runs([runs.experiment_id])
+    assert len(found) == len({run.data.tags["autoclf.kind"] for run in found}), "nothing is doubled"
+    return {run.data.tags["autoclf.kind"]: run for run in found}
+
+
+def _values(client: MlflowClient, run: Run) -> list[float]:
+    return [metric.value for metric in client.get_metric_history(run.info.run_id, "val/accuracy")]
+
+
+def test_a_process_that_takes_over_finds_the_runs_and_doubles_nothing(open_runs: Open) -> None:
+    open_runs().show(PAUSED)
+
+    runs = open_runs()
+    runs.show_files(PAUSED)  # it was not told before whose they are
+    runs.show(COMPLETE)
+    runs.show_study(
+        StudyCard(name=NAME, status="FINISHED", data=DATA, files=((COMPLETE, runs.store.job(NAME, 0) / WEIGHTS),))
+    )
+
+    found = _runs_of(open_runs())
+    trial = found["trial"]
+    assert (trial.info.status, found["study"].info.status) == ("FINISHED", "FINISHED")
+    assert _values(runs.client, trial) == [0.5, 0.6, 0.7]
+    files = {file.path for file in runs.client.list_artifacts(trial.info.run_id)}
+    assert {"confusion_matrix.png", "learning_curve.png", WEIGHTS} <= files
+
+
+def test_files_of_a_study_go_to_runs_that_were_not_shown_before(open_runs: Open) -> None:
+    open_runs().show(COMPLETE)
+
+    runs = open_runs()
+    runs.show_study(
+        StudyCard(name=NAME, status="FINISHED", data=DATA, files=((COMPLETE, runs.store.job(NAME, 0) / WEIGHTS),))
+    )
+
+    trial = _runs_of(runs)["trial"]
+    assert [file.path for file in runs.client.list_artifacts(trial.info.run_id)] == [WEIGHTS]
+
+
+@pytest.mark.parametrize("late", [PAUSED, RUNNING], ids=["paused", "running"])
+def test_an_older_look_that_comes_late_does_not_open_an_ended_run_again(open_runs: Open, late: Trial) -> None:
+    mine, theirs = open_runs(), open_runs()
+    mine.show(replace(PAUSED, results=(), reached=()))
+    theirs.show(COMPLETE)
+
+    mine.show(late)
+
+    trial = _runs_of(mine)["trial"]
+    assert trial.info.status == "FINISHED"
+    assert trial.data.tags["autoclf.state"] == "complete"
+    assert _values(mine.client, trial) == [0.5, 0.6, 0.7]
