@@ -22,7 +22,7 @@ import optuna
 from search.engine import Engine
 from search.executors.scripted import Script, ScriptedExecutor, reading
 from search.jobs import build_job
-from search.ledger import MemoryLedger
+from search.ledger import Ledger, MemoryLedger
 from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Scheduler, Situation, Wait
@@ -71,6 +71,22 @@ def learns(rungs: Sequence[float], number: int, config: JobConfig) -> Script:
     )
 
 
+def run(book: Ledger, executor: ScriptedExecutor, timed: Timed, *, max_trials: int) -> None:
+    """Search to the end, by the clock of the replayed training."""
+    Engine(
+        book=book,
+        sampler=timed,
+        scheduler=timed,
+        executor=executor,
+        data_root=Path(),
+        max_trials=max_trials,
+        deadline=None,
+        is_interrupted=lambda: False,
+        watch=lambda notice: None,
+        clock=lambda: executor.now,
+    ).run()
+
+
 def main() -> None:
     """Run a search and print what its decisions took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,18 +103,7 @@ def main() -> None:
     ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
     executor = ScriptedExecutor(partial(learns, space.budget.rungs), num_slots=asked.slots)
     began = time.perf_counter()
-    Engine(
-        book=ledger,
-        sampler=timed,
-        scheduler=timed,
-        executor=executor,
-        data_root=Path(),
-        max_trials=asked.trials,
-        deadline=None,
-        is_interrupted=lambda: False,
-        watch=lambda notice: None,
-        clock=lambda: executor.now,
-    ).run()
+    run(ledger, executor, timed, max_trials=asked.trials)
     half, most = np.quantile(timed.seconds, (0.5, 0.95))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -16,10 +16,9 @@ from uuid import uuid4
 import numpy as np
 import optuna
 
-from benchmarks.scale import Timed, learns
+from benchmarks.scale import Timed, learns, run
 from search.book import Book
 from search.crew import Alone, Crew
-from search.engine import Engine
 from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
 from search.request import DEFAULT_SAMPLER, DEFAULT_SCHEDULER, Request
@@ -121,18 +120,7 @@ def _search(asked: argparse.Namespace, book: Book) -> None:
     began = time.perf_counter()
     with book.crew.turn():
         book.recover()
-    Engine(
-        book=book,
-        sampler=timed,
-        scheduler=timed,
-        executor=executor,
-        data_root=Path(),
-        max_trials=asked.trials,
-        deadline=None,
-        is_interrupted=lambda: False,
-        watch=lambda notice: None,
-        clock=lambda: executor.now,
-    ).run()
+    run(book, executor, timed, max_trials=asked.trials)
     searched = time.perf_counter() - began
     assert isinstance(book.tracker, Mirrors)
     book.tracker.close(timeout_seconds=UPLOAD_SECONDS)
