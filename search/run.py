@@ -131,7 +131,7 @@ def _wait_for_ender(crew: Crew, name: str) -> None:
 def _driving(study: Study, directory: Path) -> Iterator[tuple[Crew, Callable[[], bool]]]:
     """Drive a study: with others where its database is PostgreSQL, alone elsewhere.
 
-    The block is given the drivers, and what says whether another one has taken the study away.
+    The block is given the drivers, and what says whether another one has taken the study, or its end, away.
 
     Raises:
         StudyError: If another driver has the study, and it can't be shared.
@@ -140,7 +140,7 @@ def _driving(study: Study, directory: Path) -> Iterator[tuple[Crew, Callable[[],
         from search.crew.postgres import PostgresCrew  # which few need
 
         with PostgresCrew(study.storage.engine, study.name) as crew:
-            yield crew, lambda: False
+            yield crew, lambda: crew.has_lost_ending
         return
     with Lease(study, directory) as lease:
         yield Alone(), lambda: lease.is_lost

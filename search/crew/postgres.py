@@ -72,6 +72,7 @@ class PostgresCrew:
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self.driver = uuid.uuid4().hex
+        self.has_lost_ending = False  # to another driver, as this one was silent for too long
         self._engine = engine
         self._study = study
         self._beat_seconds = beat_seconds
@@ -79,6 +80,7 @@ class PostgresCrew:
         self._seen = 0  # version of the study at this driver's last turn
         self._turn: sa.Connection | None = None
         self._stays = False
+        self._ends = False
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._live, name="crew", daemon=True)
 
@@ -201,6 +203,7 @@ class PostgresCrew:
             Lost: If another driver is at it.
         """
         self.claim(ENDING)
+        self._ends = True
         self._set_staying(False)
 
     def ender(self) -> str | None:
@@ -320,6 +323,13 @@ class PostgresCrew:
         while not self._ended.wait(self._beat_seconds):
             with suppress(DBAPIError):  # the database restarts: the next one may get through
                 self._beat()
+                self._look_after_ending()
+
+    def _look_after_ending(self) -> None:
+        """Find out whether the end of the search, if this driver has begun it, is its own still."""
+        if self._ends:
+            with self._engine.connect() as connection:
+                self.has_lost_ending |= self._owner(connection, ENDING) != self.driver
 
     def _sign_off(self) -> None:
         self._alone(lambda c: c.execute(sa.delete(DRIVERS).where(DRIVERS.c.driver == self.driver)))

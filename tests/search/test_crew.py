@@ -205,6 +205,29 @@ def test_one_driver_is_at_the_end_of_a_search_and_others_see_it(join: Join) -> N
         other.begin_ending()
 
 
+def test_a_driver_that_was_taken_for_dead_finds_the_end_of_the_search_lost(join: Join) -> None:
+    slept, other = join(beats=False), join()
+    with slept.turn():
+        slept.begin_ending()
+    slept._beat()
+    slept._look_after_ending()
+    assert not slept.has_lost_ending
+
+    for _ in range(100):
+        threading.Event().wait(0.05)
+        with other.turn():
+            if other.ender() is None:
+                break
+    with other.turn():
+        other.abandoned()
+        other.begin_ending()
+    slept._beat()
+    slept._look_after_ending()
+
+    assert slept.has_lost_ending
+    assert not other.has_lost_ending
+
+
 def test_the_last_driver_ends_the_search(join: Join) -> None:
     one, other = join(), join()
     for driver in (one, other):
