@@ -90,7 +90,7 @@ def carry_out(
             case _:
                 assert_never(order)
     except Exception as error:  # noqa: BLE001  -- the border of a trial: whatever happened becomes its outcome
-        emit(_failure(error))
+        emit(failure(error))
 
 
 def _train(order: TrainOrder, team: Team, emit: Callable[[JobEvent], None], should_stop: Callable[[], bool]) -> None:
@@ -313,7 +313,8 @@ def _epoch_of(run: _Run) -> float:
     return run.state.step / steps_in_epoch(run.order.config, len(run.train_images))
 
 
-def _failure(error: Exception) -> Failed:
+def failure(error: Exception) -> Failed:
+    """Return what a job reports that can't go on because of an exception."""
     return Failed(
         reason=_reason(error),
         message=str(error) or type(error).__name__,

@@ -4,13 +4,17 @@ A job's directory goes to the machine when the job begins, as far as the job goe
 comes back before the event that speaks of it. A data set goes there once.
 """
 
+import os
 import shutil
+import stat
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from trainer.files import write_bytes
 from trainer.jobfiles import CHECKPOINT, PREDICTIONS, PREVIOUS_CHECKPOINT, SAMPLES, TEST_PREDICTIONS, WEIGHTS
@@ -96,6 +100,39 @@ def data_on_this_machine(root: Path, cache: Path, files: List, read: Read) -> Pa
                 shutil.rmtree(arriving, ignore_errors=True)
                 raise
     return target
+
+
+def own_folder() -> Path:
+    """Return the folder of this user in this machine's place for temporary files; it is made where it is missing.
+
+    Raises:
+        PermissionError: If it is another user's, who could put anything into it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"autoclf-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is no folder of this user's. Delete it, or set TMPDIR to another place.")
+    return folder
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Make a directory for a job within a folder, for as long as the block lasts; what killed ones left goes first."""
+    folder.mkdir(exist_ok=True)
+    for lock in folder.glob("*.lock"):
+        with suppress(Timeout), FileLock(lock, timeout=0):  # else its job runs
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    own = folder / uuid.uuid4().hex
+    with FileLock(f"{own}.lock"):
+        own.mkdir()
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+            Path(f"{own}.lock").unlink(missing_ok=True)
 
 
 @dataclass(slots=True)

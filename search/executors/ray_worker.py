@@ -3,16 +3,21 @@
 import json
 import os
 import queue
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from search.executors.parcels import BROUGHT, Outgoing, data_on_this_machine, fetch, is_drivers_own
+from search.executors.parcels import (
+    BROUGHT,
+    Outgoing,
+    data_on_this_machine,
+    fetch,
+    is_drivers_own,
+    own_folder,
+    scratch_folder,
+)
 from search.executors.silence import Silence
 from trainer.orders import MeasureOrder, Order
 from trainer.results import JobEvent, StepResult, to_record
@@ -46,19 +51,23 @@ def work(order: Order, job: int, token: str, depot: Any, patience: float) -> Ite
     def should_stop() -> bool:
         return bool(ray.get(depot.is_stopped.remote(job)))
 
-    cache = Path(tempfile.gettempdir()) / f"autoclf-{os.getuid()}"
-    order = replace(order, data_root=data_on_this_machine(order.data_root, cache, files, read))
-    if isinstance(order, MeasureOrder) or is_drivers_own(order.directory, token):
-        yield from _carried_out(order, None, should_stop, patience)
-        return
-    scratch = Path(tempfile.mkdtemp(prefix="autoclf-job-"))
     try:
-        fetch(lambda name: name in BROUGHT, order.directory, scratch, files, read)
-        outgoing = Outgoing(scratch)
-        outgoing.ignore_present()
-        yield from _carried_out(replace(order, directory=scratch), outgoing, should_stop, patience)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        folder = own_folder()
+        order = replace(order, data_root=data_on_this_machine(order.data_root, folder, files, read))
+        if isinstance(order, MeasureOrder) or is_drivers_own(order.directory, token):
+            yield from _carried_out(order, None, should_stop, patience)
+            return
+        with scratch_folder(folder / "jobs") as scratch:
+            fetch(lambda name: name in BROUGHT, order.directory, scratch, files, read)
+            outgoing = Outgoing(scratch)
+            outgoing.ignore_present()
+            yield from _carried_out(replace(order, directory=scratch), outgoing, should_stop, patience)
+    except ConnectionError:  # nobody listens any more
+        raise
+    except OSError as error:  # such as a disk of this machine that is full
+        from trainer.job import failure
+
+        yield _told(failure(error))
 
 
 def _carried_out(order: Order, outgoing: Outgoing | None, should_stop: Any, patience: float) -> Iterator[Message]:
@@ -79,7 +88,11 @@ def _carried_out(order: Order, outgoing: Outgoing | None, should_stop: Any, pati
         silence.broken()
         if not isinstance(event, StepResult):
             yield from _files(outgoing)
-        yield EVENT, "", json.dumps(to_record(event)).encode()
+        yield _told(event)
+
+
+def _told(event: JobEvent) -> Message:
+    return EVENT, "", json.dumps(to_record(event)).encode()
 
 
 def _begin(order: Order, should_stop: Any) -> "queue.SimpleQueue[JobEvent | None]":

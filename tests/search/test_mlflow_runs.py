@@ -4,17 +4,15 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 from search_samples import NAME, trial_at
 
 from search.store import Store
 from search.tracking.base import DataCard, StudyCard
 from search.tracking.connect import connect
-from search.tracking.mlflow_runs import MlflowRuns
 from search.trials import State, Trial
 from trainer.jobfiles import PREDICTIONS, WEIGHTS
 
@@ -22,7 +20,7 @@ DATA = DataCard(name="d", fingerprint="f", num_classes=2, image_shape=(1, 1, 1),
 RUNNING = trial_at(0, {1.0: 0.5}, going_to=3.0)
 PAUSED = trial_at(0, {1.0: 0.5})
 COMPLETE = trial_at(0, {1.0: 0.5, 3.0: 0.6, 9.0: 0.7}, ended=State.COMPLETE)
-Open = Callable[[], MlflowRuns]
+Open = Callable[[], Any]
 
 
 @pytest.fixture
@@ -36,14 +34,14 @@ def open_runs(store: Store, template: Path) -> Open:
     return lambda: connect(store, None, NAME, "study-uid", DATA, ("ant", "bee"))
 
 
-def _runs_of(runs: MlflowRuns) -> dict[str, Run]:
+def _runs_of(runs: Any) -> dict[str, Any]:
     """The runs of the study and of its only trial, by kind."""
     found = runs.client.search_runs([runs.experiment_id])
     assert len(found) == len({run.data.tags["autoclf.kind"] for run in found}), "nothing is doubled"
     return {run.data.tags["autoclf.kind"]: run for run in found}
 
 
-def _values(client: MlflowClient, run: Run) -> list[float]:
+def _values(client: Any, run: Any) -> list[float]:
     return [metric.value for metric in client.get_metric_history(run.info.run_id, "val/accuracy")]
 
 

@@ -1,5 +1,9 @@
 """Files between machines that share no directory."""
 
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,9 @@ from search.executors.parcels import (
     data_on_this_machine,
     fetch,
     is_drivers_own,
+    own_folder,
     receive,
+    scratch_folder,
 )
 from trainer.jobfiles import CHECKPOINT, PREDICTIONS, PREVIOUS_CHECKPOINT, WEIGHTS
 
@@ -160,3 +166,48 @@ def test_a_job_that_was_stopped_may_begin_again() -> None:
     depot.begin(3)
 
     assert not depot.is_stopped(3)
+
+
+KILLED_IN_IT = """
+import os, sys
+from pathlib import Path
+from search.executors.parcels import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as scratch:
+    (scratch / "checkpoint.safetensors").write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_job_has_a_directory_for_as_long_as_it_runs(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path / "jobs") as one, scratch_folder(tmp_path / "jobs") as other:
+        (one / "file").touch()
+        assert one != other
+        assert one.is_dir()
+        assert other.is_dir()
+
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_what_a_killed_job_left_goes_when_the_next_one_begins(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED_IN_IT, str(tmp_path)], check=False)
+    assert list(tmp_path.glob("*/checkpoint.safetensors"))
+
+    with scratch_folder(tmp_path) as own:
+        assert {path.name for path in tmp_path.iterdir()} == {own.name, f"{own.name}.lock"}
+
+
+def test_the_folder_on_a_machine_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert own_folder() == own_folder() == tmp_path / f"autoclf-{os.getuid()}"
+
+    assert stat.S_IMODE(own_folder().stat().st_mode) == 0o700
+
+
+def test_a_folder_that_somebody_else_put_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "trap").mkdir()
+    (tmp_path / f"autoclf-{os.getuid()}").symlink_to(tmp_path / "trap")
+
+    with pytest.raises(PermissionError, match="no folder of this user's"):
+        own_folder()
