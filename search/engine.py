@@ -10,6 +10,7 @@ from typing import assert_never
 
 from search import trials
 from search.crew import Lost
+from search.errors import StudyError
 from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
@@ -27,6 +28,7 @@ MOST_BEHIND_SECONDS = 1.0  # that those may be where news never stop
 DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
 CLOSING_SECONDS = 5.0  # that killed workers get to be gone
 MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
+MOST_FAILURES = 8  # one after the other, after which the next ones are thought to fail, too
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 143)  # exit codes that say nothing against the job
 
 
@@ -52,6 +54,7 @@ class Engine:
     _num_complete_before: int = 0  # trials, when it began
     _level_at: float = 0.0  # as the clock gives it: when the slower books were told all
     _has_more_to_keep: bool = True  # checkpoints, since room was made for them
+    _failed: list[int] = field(default_factory=list)  # trials, since one came to a rung
     has_left: bool = False  # the study to other drivers, with nothing left to do for this one
 
     def run(self) -> bool:
@@ -59,6 +62,9 @@ class Engine:
 
         When it is, every trial has ended. When it is not, what ran has left a checkpoint and can go on; other drivers
         may be at it.
+
+        Raises:
+            StudyError: If trials fail one after the other; what ran has left a checkpoint.
         """
         self._began = self._level_at = self.clock()
         self._num_complete_before = sum(trial.state is State.COMPLETE for trial in self.book.trials)
@@ -71,6 +77,9 @@ class Engine:
                 self._close()
                 return True
             self._take(self._next_events())
+            if len(self._failed) >= MOST_FAILURES:
+                self._drain()
+                raise self._nothing_works()
         self._drain()
         return False
 
@@ -194,6 +203,8 @@ class Engine:
                 reason="nan_loss", message=f"Unsound scores: {event.metrics()}", traceback="", at=time.time()
             )
             self._stop([number])
+        if isinstance(event, Reached):
+            self._failed.clear()
         after = self.book.record(number, to_record(event))
         self._follow(number, event, is_new=after.results != before.results)
 
@@ -246,6 +257,7 @@ class Engine:
     def _end(self, number: int, state: State, *, reason: str = "", message: str = "") -> None:
         trial = self.book.end(number, state, reason=reason, message=message)
         if state is State.FAILED:
+            self._failed.append(number)
             remove_state(self.book.directory(number))
         values = trial.results[-1].metrics() if trial.results else {}
         self._tell(state.value, number, reason=reason, message=message, **values)
@@ -277,6 +289,14 @@ class Engine:
                 with suppress(Lost):
                     self.book.record(number, {"kind": "released", "at": time.time()})
         self.book.catch_up()
+
+    def _nothing_works(self) -> StudyError:
+        last = self.book.trials[self._failed[-1]]
+        return StudyError(
+            f"The last {len(self._failed)} trials have failed, one after the other; #{last.number} with reason "
+            f"{last.reason}: {last.message.rstrip('.')}. The next ones would fail, too, so the search has stopped. "
+            f"Mend what it is, then `autoclf resume STUDY` goes on."
+        )
 
     def _tell(self, kind: str, number: int, **values: object) -> None:
         self.watch(Notice(kind=kind, trial=self.book.trials[number], values=values))

@@ -14,6 +14,7 @@ from search_samples import (
 )
 
 from search.book import best_of
+from search.errors import StudyError
 from search.executors.scripted import Death, Failure, Script, reading
 from search.trials import State
 from trainer.config import JobConfig
@@ -143,6 +144,20 @@ def test_a_trial_that_fails_late_keeps_its_results(stage: Stage) -> None:
 
     assert scene.trials[0].state is State.FAILED
     assert len(scene.trials[0].results) == 5
+
+
+def test_f26_trials_that_fail_one_after_the_other_stop_the_search(stage: Stage) -> None:
+    fails = Failure(0.5, "disk_full", "No space left on device")
+    works = 2  # one that comes to a rung among those that fail
+    scene = stage(max_trials=30, scripts=lambda n, c: with_mishaps({} if n == works else {n: (fails,)})(n, c))
+
+    with pytest.raises(StudyError, match=r"The last 8 trials have failed.* with reason disk_full: No space left"):
+        scene.run()
+
+    failed = [trial.number for trial in scene.trials if trial.state is State.FAILED]
+    assert len(failed) in (2 + 8, 2 + 9), "and perhaps one in the other slot"
+    assert not any(trial.state is State.RUNNING for trial in scene.trials)
+    assert not scene.trials[works].state.is_over, "it can go on"
 
 
 def test_a_search_in_which_every_trial_fails_ends(stage: Stage) -> None:
