@@ -1,5 +1,6 @@
 """The driver: fills free slots with jobs, and carries what they report into the books."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,8 @@ MOST_BEHIND_SECONDS = 1.0  # that those may be where news never stop
 DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
 CLOSING_SECONDS = 5.0  # that killed workers get to be gone
 MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
-MOST_FAILURES = 8  # one after the other, after which the next ones are thought to fail, too
+MOST_FAILURES = 8  # one after the other, and twice what is under way: then the next ones are thought to fail, too
+KEPT_FRESH_SECONDS = 1.0  # between two estimates of what follows the trials: that takes longer than a decision
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 143)  # exit codes that say nothing against the job
 
 
@@ -55,7 +57,10 @@ class Engine:
     _level_at: float = 0.0  # as the clock gives it: when the slower books were told all
     _has_more_to_keep: bool = True  # checkpoints, since room was made for them
     _failed: list[int] = field(default_factory=list)  # trials, since one came to a rung
+    _kept: float = 0.0  # seconds for what follows
+    _kept_at: float = -math.inf  # as the clock gives it: when that was estimated
     has_left: bool = False  # the study to other drivers, with nothing left to do for this one
+    left_to: tuple[str, ...] = ()  # these drivers
 
     def run(self) -> bool:
         """Search until the budget is spent or somebody interrupts; return whether the search is finished.
@@ -77,7 +82,7 @@ class Engine:
                 self._close()
                 return True
             self._take(self._next_events())
-            if len(self._failed) >= MOST_FAILURES:
+            if len(self._failed) >= max(MOST_FAILURES, 2 * len(self._busy)):
                 self._drain()
                 raise self._nothing_works()
         self._drain()
@@ -109,7 +114,7 @@ class Engine:
         Of several drivers the last one ends the search, when no other one trains.
         """
         if self.book.crew.leave_to_others():
-            self.has_left = True
+            self.has_left, self.left_to = True, self.book.crew.others()
             return False
         if not all(self.book.crew.claimed().values()):
             return False
@@ -118,7 +123,7 @@ class Engine:
         return True
 
     def _situation(self) -> Situation:
-        until = None if self.deadline is None else self.deadline - self.kept_free(self.book.trials)
+        until = None if self.deadline is None else self.deadline - self._kept_free()
         return Situation(
             trials=self.book.trials,
             max_trials=self.max_trials,
@@ -131,6 +136,11 @@ class Engine:
             own=self._busy,
             num_complete_before=self._num_complete_before,
         )
+
+    def _kept_free(self) -> float:
+        if self.clock() >= self._kept_at + KEPT_FRESH_SECONDS:
+            self._kept, self._kept_at = self.kept_free(self.book.trials), self.clock()
+        return self._kept
 
     def _carry_out(self, action: Action) -> bool:
         """Do what was decided; return whether to ask for more now."""
@@ -229,12 +239,13 @@ class Engine:
                 self._end(number, state, reason=event.reason, message=event.message)
 
     def _make_room(self) -> None:
-        """End what the disk has no room for."""
+        """End what the disk has no room for, and delete its checkpoints."""
         if not self._has_more_to_keep:
             return
         self._has_more_to_keep = False
         for number in self.crowded_out(self.book.trials):
-            self._end(number, State.PRUNED, reason=NO_ROOM)
+            if not self.book.trials[number].state.is_over:
+                self._end(number, State.PRUNED, reason=NO_ROOM)
             remove_state(self.book.directory(number))
 
     def _bury(self, number: int, gone: Gone) -> None:

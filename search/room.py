@@ -14,7 +14,7 @@ DEFAULT_SHARE = 0.5  # of what is free when a search begins
 
 @dataclass(slots=True, kw_only=True)
 class Room:
-    """Says which paused trials have to give way; what it keeps only saves time."""
+    """Says which trials have to give way; what it keeps only saves time."""
 
     budget: float  # bytes of checkpoints of trials, running and complete ones included
     directory: Callable[[int], Path]  # of a trial's checkpoints, by number
@@ -22,7 +22,9 @@ class Room:
     _sizes: dict[str, tuple[float, State, int]] = field(default_factory=dict)  # by uid: what was looked at, and bytes
 
     def crowded_out(self, trials: Sequence[Trial]) -> list[int]:
-        """Return the paused trials that have to end, the one of which least is expected first, the best of all never.
+        """Return the trials whose checkpoints have to go, pruned ones first, then paused ones, which have to end.
+
+        Of each kind that of which least is expected is the first, the best of all never gives way.
 
         Args:
             trials: Of the search, by number. One on its way to a rung does not give way.
@@ -32,14 +34,14 @@ class Room:
         if excess <= 0:
             return []
         expected = self.expected(trials)
-        waiting = [n for n in sizes if trials[n].state is State.PAUSED and not trials[n].is_owed]
+        gives_way = {n: trials[n].state is State.PAUSED for n in sizes if _may_go(trials[n])}
         found: list[int] = []
         most_hopeful = max(expected, key=lambda n: (expected[n], -n), default=None)
-        for number in sorted(waiting, key=lambda n: (expected.get(n, -math.inf), -n)):
-            if excess <= 0 or number == most_hopeful:
-                break
-            found.append(number)
-            excess -= sizes[number]
+        for number in sorted(gives_way, key=lambda n: (gives_way[n], expected.get(n, -math.inf), -n)):
+            if excess > 0 and sizes[number] and number != most_hopeful:
+                found.append(number)
+                excess -= sizes[number]
+                del self._sizes[trials[number].uid]
         return found
 
     def _size(self, trial: Trial) -> int:
@@ -52,7 +54,12 @@ class Room:
 
 
 def _has_none(trial: Trial) -> bool:
-    return not trial.epoch or trial.state in (State.PRUNED, State.FAILED)
+    return not trial.epoch or trial.state is State.FAILED
+
+
+def _may_go(trial: Trial) -> bool:
+    """Say whether nothing is lost but time where a trial's checkpoint is."""
+    return trial.state is State.PRUNED or (trial.state is State.PAUSED and not trial.is_owed)
 
 
 def size_of_state(directory: Path) -> int:

@@ -2,26 +2,24 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from search.book import Book
 from search.cards import Stage, best_weights, data_card, study_card
-from search.crew import Alone, Crew
+from search.crew import Crew
 from search.diagnosis import Finding, diagnosis_among
-from search.ending import Ended, Ending
+from search.driving import check_nobody_ends, driving, wait_for_ender
+from search.ending import LAST_SECONDS, Ended, Ending
 from search.engine import Engine
-from search.errors import StudyError
+from search.errors import StorageBusyError
 from search.executors import Executor
 from search.executors.local import load_server
 from search.executors.opening import open_executor
 from search.interruptions import interruptions
 from search.jobs import build_job, check_space, has_classical
-from search.lease import Lease
 from search.notices import Notice, Watch
 from search.plan import Plan, plan_of
 from search.request import Request
@@ -40,7 +38,7 @@ from trainer.data import DataSet, absent_classes, prepare
 from trainer.jobfiles import remove_leftovers, remove_state
 
 SECONDS_BETWEEN_DECODING_NOTICES = 0.5
-SECONDS_FOR_ENDER = 35.0  # more than a driver without a sign of life counts as alive
+SOMEBODY = "another driver"  # that took the study over, and may have gone since
 UPLOAD_SECONDS = 120.0  # that each mirror gets at the end to show what is due
 
 
@@ -58,7 +56,7 @@ class Outcome:
     tracking: Mapping[str, str]  # addresses: experiment, study run and winner's run
     num_not_uploaded: int  # looks that the tracking store could not be shown
     num_not_written: int  # looks that could not be written to event files
-    others: tuple[str, ...] = ()  # drivers that go on with the study, which this one has left to them
+    others: tuple[str, ...] = ()  # drivers that go on with the study, which this one has left or lost to them
 
 
 def search(request: Request, watch: Watch) -> Outcome:
@@ -82,10 +80,10 @@ def search(request: Request, watch: Watch) -> Outcome:
     directory.mkdir(parents=True, exist_ok=True)
     if request.cluster is None:
         load_server(fits=has_classical(request.space))
-    with _driving(study, directory) as (crew, has_lost), interruptions() as interruption:
+    with driving(study, directory) as (crew, has_lost), interruptions() as interruption:
         data = prepare_data(request, watch)
         _tell_of(data, watch)
-        _wait_for_ender(crew, name)
+        wait_for_ender(crew, name)
         with crew.turn():
             claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
             _remember(study, request, data)
@@ -93,57 +91,18 @@ def search(request: Request, watch: Watch) -> Outcome:
             warm = _warm(request, store, study, data, watch)
         plan = plan_of(request, study, data, crew, watch)
         return _Search(
-            request, store, study, data, plan, warm, crew, watch, lambda: interruption.is_wanted() or has_lost(), began
+            request=request,
+            store=store,
+            study=study,
+            data=data,
+            plan=plan,
+            warm=warm,
+            crew=crew,
+            watch=watch,
+            is_interrupted=lambda: interruption.is_wanted() or has_lost(),
+            has_lost=has_lost,
+            began=began,
         ).run()
-
-
-def _check_nobody_ends(crew: Crew, name: str) -> None:
-    """Check that no other driver is at the race, the refit and the test of a study: it will not look at new trials.
-
-    Raises:
-        StudyError: If one is.
-    """
-    ender = crew.ender()
-    if ender is not None:
-        raise StudyError(
-            f"{ender} is ending the search {name!r}: its finalists, its last training and its test. When it is done, "
-            f"`autoclf resume {name} --trials N` goes on with more trials."
-        )
-
-
-def _wait_for_ender(crew: Crew, name: str) -> None:
-    """Wait until no other driver ends a study, as long as one that was killed counts as alive.
-
-    Raises:
-        StudyError: If one is alive and at it.
-    """
-    until = time.monotonic() + SECONDS_FOR_ENDER
-    while True:
-        with crew.turn():
-            if crew.ender() is None:
-                return
-            if time.monotonic() > until:
-                _check_nobody_ends(crew, name)
-        time.sleep(1.0)
-
-
-@contextmanager
-def _driving(study: Study, directory: Path) -> Iterator[tuple[Crew, Callable[[], bool]]]:
-    """Drive a study: with others where its database is PostgreSQL, alone elsewhere.
-
-    The block is given the drivers, and what says whether another one has taken the study, or its end, away.
-
-    Raises:
-        StudyError: If another driver has the study, and it can't be shared.
-    """
-    if study.storage.engine.dialect.name == "postgresql":
-        from search.crew.postgres import PostgresCrew  # which few need
-
-        with PostgresCrew(study.storage.engine, study.name) as crew:
-            yield crew, lambda: crew.has_lost_ending
-        return
-    with Lease(study, directory) as lease:
-        yield Alone(), lambda: lease.is_lost
 
 
 def prepare_data(request: Request, watch: Watch) -> DataSet:
@@ -235,7 +194,7 @@ def _job(request: Request, data: DataSet, plan: Plan, drawn: Mapping[str, Value]
     return build(runtime=plan.runtime(model_name(build(runtime={}).model)))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Search:
     """Everything that is open while a search runs."""
 
@@ -248,6 +207,7 @@ class _Search:
     crew: Crew
     watch: Watch
     is_interrupted: Callable[[], bool]
+    has_lost: Callable[[], bool]  # the study, or its end, to another driver
     began: float  # as `time.monotonic` gives it
 
     def run(self) -> Outcome:
@@ -270,22 +230,24 @@ class _Search:
                     book.level()
             ended = ending.settle(book.trials, is_over=is_over)
             executor.close()
-        except BaseException:
+        except BaseException as error:
             executor.close()
-            mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))
-            mirrors.close(timeout_seconds=5)
+            if isinstance(error, StorageBusyError) or not self._others():  # else it is for them to show
+                mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))
+            mirrors.close(timeout_seconds=LAST_SECONDS)
             raise
         winner = ended.winner
         if ended.is_finished:
             self._tidy_up(book, keep=winner)
-        if not engine.has_left:  # else it is for the others to show
+        others = engine.left_to or (() if ended.is_finished else self._others())
+        if not others:
             stage = Stage(
                 status="FINISHED" if ended.is_finished else "KILLED", standing=ended.standing, test=ended.test
             )
             final = study_card(request, self.plan, card, book.trials, stage)
             files = best_weights(book.trials, winner, request.space.objective.metric, self.store, request.study)
             mirrors.show_study(replace(final, files=files))
-        mirrors.close(timeout_seconds=UPLOAD_SECONDS)
+        mirrors.close(timeout_seconds=self._seconds_for_uploads())
         return Outcome(
             study=request.study,
             ended=ended,
@@ -297,8 +259,22 @@ class _Search:
             tracking=mirrors.addresses(winner.number if winner else None),
             num_not_uploaded=mirrors.num_not_uploaded,
             num_not_written=mirrors.num_not_written,
-            others=self.crew.others() if engine.has_left else (),
+            others=others if engine.has_left or self.has_lost() else (),
         )
+
+    def _others(self) -> tuple[str, ...]:
+        """Return the other drivers that have the study, as far as the database tells."""
+        try:
+            return self.crew.others() or ((SOMEBODY,) if self.has_lost() else ())
+        except StorageBusyError:
+            return ()
+
+    def _seconds_for_uploads(self) -> float:
+        """Return how long each mirror may go on at the end: a limit holds for that, too; time was kept free for it."""
+        deadline = self._deadline()
+        if deadline is None:
+            return UPLOAD_SECONDS
+        return min(UPLOAD_SECONDS, max(LAST_SECONDS, deadline - time.monotonic()))
 
     def _open_book(self, mirrors: Mirrors) -> Book:
         """Return the books, with what earlier drivers left brought level; from here on this one counts.
@@ -317,7 +293,7 @@ class _Search:
             crew=self.crew,
         )
         with self.crew.turn():
-            _check_nobody_ends(self.crew, request.study)
+            check_nobody_ends(self.crew, request.study)
             book.recover()
             self.crew.stay()
         return book

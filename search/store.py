@@ -31,6 +31,11 @@ class Store:
         return sqlite_url(self.root.resolve() / "mlflow.db")
 
     @property
+    def tracking_lock(self) -> Path:
+        """Return the file that processes lock while they make what the tracking store must hold once."""
+        return self.root / "mlflow.lock"
+
+    @property
     def artifacts(self) -> Path:
         """Artifacts of the tracking database."""
         return self.root.resolve() / "artifacts"

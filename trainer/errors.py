@@ -1,5 +1,6 @@
 """What goes wrong in a training job, and how a name that does not exist is answered."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -28,6 +29,11 @@ def is_out_of_memory(error: Exception) -> bool:
     """Recognise what Python, an accelerator, or torch on a processor (a plain RuntimeError) raises."""
     text = str(error)
     return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Recognise what a system raises where a disk, a quota or a limit of a file is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 What goes wrong becomes a `Failed` event with a reason out of a closed set; only the process's death is not told.
 """
 
-import errno
 import os
 import time
 import traceback
@@ -27,7 +26,7 @@ from trainer.crashpoints import crash_point
 from trainer.data import DataSet, load_data_set
 from trainer.data.locked import open_test_split
 from trainer.devices import resolve_device, set_arithmetic
-from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, OverLimits, is_out_of_memory
+from trainer.errors import CheckpointError, ConfigError, DataError, Diverged, OverLimits, is_full_disk, is_out_of_memory
 from trainer.evaluate import images_to_score, score
 from trainer.features import has_fixed_features, on_features
 from trainer.files import replacing, write_bytes
@@ -335,6 +334,6 @@ def _reason(error: Exception) -> str:
         return "constraint"
     if is_out_of_memory(error):
         return "oom"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if is_full_disk(error):
         return "disk_full"
     return "error"

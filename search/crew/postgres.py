@@ -220,8 +220,12 @@ class PostgresCrew:
         found = sa.select(DRIVERS.c.host, DRIVERS.c.pid).where(
             DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.driver != self.driver
         )
-        with self._engine.connect() as connection:
-            return tuple(f"{host} (process {pid})" for host, pid in connection.execute(found))
+
+        def ask() -> tuple[str, ...]:
+            with self._engine.connect() as connection:
+                return tuple(f"{host} (process {pid})" for host, pid in connection.execute(found))
+
+        return patiently(ask)
 
     # What follows runs within a transaction
 

@@ -92,6 +92,8 @@ def data_on_this_machine(root: Path, cache: Path, files: List, read: Read) -> Pa
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not target.is_dir():
+            for torn in cache.glob(f".{root.name}.*"):  # whoever was at it was killed
+                shutil.rmtree(torn, ignore_errors=True)
             arriving = Path(tempfile.mkdtemp(dir=cache, prefix=f".{root.name}."))
             try:
                 fetch(lambda name: not name.startswith("."), root, arriving, files, read)

@@ -23,12 +23,14 @@ from search.errors import StudyError
 from search.executors.base import Cluster, Event, Gone, arrived
 from search.executors.parcels import PLACE, Depot, receive
 from search.executors.ray_worker import FILE, HUNG, work
+from trainer.errors import is_full_disk
 from trainer.orders import MeasureOrder, Order
-from trainer.results import from_record
+from trainer.results import Failed, from_record
 
 PATIENCE_SECONDS = 300.0  # that a job may neither speak nor compute
 KNOCK_SECONDS = 10.0  # that a head has to answer
 SECONDS_BETWEEN_KNOCKS = 2.0
+JOINING_SECONDS = 30.0  # that nodes may take to come
 MOST_MISSED = 4  # in a row, after which the head counts as gone
 KILLED, FAILED = -9, 1
 
@@ -37,7 +39,7 @@ class RayExecutor:
     """One task a job, as many as the cluster has room for.
 
     Raises:
-        StudyError: If Ray is not installed, or the cluster does not answer.
+        StudyError: If Ray is not installed, the cluster does not answer, or none of its nodes has room for a job.
     """
 
     def __init__(self, request: Cluster, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -48,7 +50,7 @@ class RayExecutor:
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, Any] = {}  # jobs and the streams of their reports
         self._has_lost_head = threading.Event()
-        self._num_slots = self._count_room()
+        self._num_slots = self._wait_for_room()
         here = self._ray.get_runtime_context().get_node_id()
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -121,6 +123,21 @@ class RayExecutor:
         for stream in self._running.values():
             self._ray.cancel(stream, force=True)
 
+    def _wait_for_room(self) -> int:
+        """Return how many jobs the cluster has room for; nodes that are just joining are waited for."""
+        until = time.monotonic() + JOINING_SECONDS
+        while not (room := self._count_room()):
+            if time.monotonic() > until:
+                has = [{name: node["Resources"].get(name, 0) for name in ("CPU", "GPU")} for node in self._ray.nodes()]
+                nodes = ", ".join(f"{found['CPU']:g} CPUs and {found['GPU']:g} GPUs" for found in has)
+                raise StudyError(
+                    f"No node of the Ray cluster has room for a job of {self._request.cpus_per_trial:g} CPUs and "
+                    f"{self._request.gpus_per_trial:g} GPUs; its nodes have {nodes}. Ask for less with "
+                    "--cpus-per-trial and --gpus-per-trial, or add nodes."
+                )
+            time.sleep(SECONDS_BETWEEN_KNOCKS)
+        return room
+
     def _room(self, resources: dict[str, float]) -> int:
         wanted = {"CPU": self._request.cpus_per_trial, "GPU": self._request.gpus_per_trial}
         return min(math.floor(resources.get(name, 0.0) / share + 1e-9) for name, share in wanted.items() if share)
@@ -154,8 +171,12 @@ class RayExecutor:
             gone = Gone(FAILED)
         except (self._ray.exceptions.RayError, ConnectionError):
             gone = Gone(KILLED)
-        except OSError:  # its files can't be written here: the disk may be full
-            gone = Gone(FAILED)
+        except OSError as error:  # its files can't be written here
+            self._ray.cancel(stream, force=True)
+            reason = "disk_full" if is_full_disk(error) else "error"
+            failed = Failed(reason=reason, message=f"On the driver's machine: {error}", traceback="", at=time.time())
+            self._events.put(Event(job, failed))
+            gone = Gone(KILLED)
         if directory is not None:
             (directory / PLACE).unlink(missing_ok=True)
         self._events.put(Event(job, gone))

@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +26,7 @@ from trainer.results import JobEvent, StepResult, to_record
 EVENT, FILE, HUNG = "event", "file", "hung"
 Message = tuple[str, str, bytes]  # kind, name of a file, content
 SECONDS_BETWEEN_QUESTIONS = 1.0
-SECONDS_BETWEEN_LOOKS = 5.0  # for a checkpoint, while a job says nothing
+SECONDS_BETWEEN_LOOKS = 5.0  # for a checkpoint, while a job says nothing but how fast it is
 
 
 def work(order: Order, job: int, token: str, depot: Any, patience: float) -> Iterator[Message]:
@@ -74,9 +75,11 @@ def _carried_out(order: Order, outgoing: Outgoing | None, should_stop: Any, pati
     """Yield what a job reports, from a thread of its own."""
     reports = _begin(order, should_stop)
     silence = Silence(os.getpid())
+    looked_at = time.monotonic()
     while True:
         try:
             event = reports.get(timeout=SECONDS_BETWEEN_LOOKS)
+            silence.broken()
         except queue.Empty:
             if silence.seconds() > patience:
                 yield HUNG, "", b""
@@ -85,9 +88,9 @@ def _carried_out(order: Order, outgoing: Outgoing | None, should_stop: Any, pati
             continue
         if event is None:
             return
-        silence.broken()
-        if not isinstance(event, StepResult):
+        if not isinstance(event, StepResult) or time.monotonic() > looked_at + SECONDS_BETWEEN_LOOKS:
             yield from _files(outgoing)
+            looked_at = time.monotonic()
         yield _told(event)
 
 

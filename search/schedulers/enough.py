@@ -8,7 +8,7 @@ from typing import Self
 from search.request import Request
 from search.schedulers.base import Action, Finish, Scheduler, Situation
 from search.schedulers.promotion import estimate
-from search.trials import OBJECTIVES, State, Trial, score
+from search.trials import OBJECTIVES, State, Trial, result_at, score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ class Enough:
             trials: So far. The best is the one of which most is expected at the last rung.
             rungs: Epochs, rising.
             objective: Of the study.
-            seconds: Of this run of the search since a moment, given in seconds since 1970.
+            seconds: Of this run of the search since a moment, given in seconds since 1970. The best counts as found
+                when it came to its last rung: what it reads on the way to the next one is no better configuration.
         """
         if self.patience_trials is None and self.patience_seconds is None:
             return False
@@ -52,10 +53,16 @@ class Enough:
             return False
         best = max(expected, key=lambda number: (expected[number], -number))
         num_since = sum(1 for number in expected if number > best)
-        waited = seconds(trials[best].results[-1].finished_at)
+        waited = seconds(_came_at(trials[best]))
         return (self.patience_trials is not None and num_since >= self.patience_trials) or (
             self.patience_seconds is not None and waited >= self.patience_seconds
         )
+
+
+def _came_at(trial: Trial) -> float:
+    """Return when a trial with results came to its last rung, or to its first reading before there was any."""
+    at_rungs = (result_at(trial, rung) for rung in reversed(trial.reached))
+    return next((result for result in at_rungs if result is not None), trial.results[0]).finished_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

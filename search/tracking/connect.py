@@ -27,11 +27,7 @@ def open_tracking(store: Store, tracking_uri: str | None) -> "MlflowClient":
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return open_client(tracking_uri or store.tracking_uri, lock=_lock(store))
-
-
-def _lock(store: Store) -> Path:
-    return store.root / "mlflow.lock"
+    return open_client(tracking_uri or store.tracking_uri, lock=store.tracking_lock)
 
 
 def connect(
@@ -43,7 +39,7 @@ def connect(
     from search.tracking.mlflow_runs import MlflowRuns, open_experiment, open_study_run
 
     artifacts = None if uri.startswith("http") else store.artifacts / study
-    with FileLock(_lock(store)):  # drivers that share the study may begin together
+    with FileLock(store.tracking_lock):  # drivers that share the study may begin together
         experiment_id = open_experiment(client, study, artifacts=artifacts)
         run_id = open_study_run(client, experiment_id, name=study, uid=uid, data=data)
     return MlflowRuns(

@@ -32,10 +32,11 @@ from trainer.results import EpochResult, Footprint
 UID = "autoclf.uid"
 DRAWN = "autoclf.drawn"  # the epoch that a trial's files show
 SHOWN_AT = "autoclf.shown_at"  # seconds since 1970, of a study as its run shows it
+RUNNING, FINISHED = "RUNNING", "FINISHED"  # as MLflow has it
 STATUS = {
-    State.RUNNING: "RUNNING",
+    State.RUNNING: RUNNING,
     State.PAUSED: "SCHEDULED",
-    State.COMPLETE: "FINISHED",
+    State.COMPLETE: FINISHED,
     State.PRUNED: "KILLED",
     State.FAILED: "FAILED",
 }
@@ -100,10 +101,13 @@ class MlflowRuns:
         self.client.set_tag(shown.run_id, DRAWN, repr(shown.epoch_of_files))
 
     def show_study(self, card: StudyCard) -> None:
-        """Make the study's run look like this, unless another driver has shown it as it is later."""
+        """Make the study's run look like this, unless another driver has shown it as it is later.
+
+        A finished search is shown whatever the clocks say: they may be those of two machines.
+        """
         run_id = self.study_run_id
         shown_at = self.client.get_run(run_id).data.tags.get(SHOWN_AT)
-        if shown_at is not None and float(shown_at) > card.at:
+        if shown_at is not None and float(shown_at) > card.at and card.status != FINISHED:
             return
         self.client.log_batch(
             run_id,
@@ -116,7 +120,7 @@ class MlflowRuns:
             self.client.log_text(run_id, text, file_name)
         for trial, path in card.files:
             self.client.log_artifact(self._run_of(trial).run_id, str(path))
-        if card.status == "RUNNING":
+        if card.status == RUNNING:
             self.client.update_run(run_id, status="RUNNING")
         else:
             self.client.set_terminated(run_id, card.status)
@@ -135,7 +139,19 @@ class MlflowRuns:
         """Find the trial's run, or make it."""
         run = find_run(self.client, self.experiment_id, trial.uid)
         if run is None:
-            run = self.client.create_run(
+            run = self._made(trial)
+            crash_point("after_mlflow_run")
+        params = [Param(path, str(value)) for path, value in flat(trial.config).items()]
+        self.client.log_batch(run.info.run_id, params=params)
+        log_data(self.client, run.info.run_id, self.data, context="training")
+        drawn = float(run.data.tags.get(DRAWN, 0.0))
+        self._shown[trial.number] = _Shown(run.info.run_id, epoch_of_files=drawn)
+        return self._shown[trial.number]
+
+    def _made(self, trial: Trial) -> Any:
+        """Make the run of a trial, unless another driver makes it just now."""
+        with FileLock(self.store.tracking_lock):
+            return find_run(self.client, self.experiment_id, trial.uid) or self.client.create_run(
                 self.experiment_id,
                 start_time=round(trial.created_at * 1000),
                 run_name=run_name(trial),
@@ -149,13 +165,6 @@ class MlflowRuns:
                     "autoclf.state": trial.state.value,
                 },
             )
-            crash_point("after_mlflow_run")
-        params = [Param(path, str(value)) for path, value in flat(trial.config).items()]
-        self.client.log_batch(run.info.run_id, params=params)
-        log_data(self.client, run.info.run_id, self.data, context="training")
-        drawn = float(run.data.tags.get(DRAWN, 0.0))
-        self._shown[trial.number] = _Shown(run.info.run_id, epoch_of_files=drawn)
-        return self._shown[trial.number]
 
     def _is_late(self, shown: _Shown, trial: Trial) -> bool:
         """Say whether another driver has shown the end of a trial that this one saw last before it."""

@@ -1,9 +1,13 @@
 """Jobs on a Ray cluster of several nodes, whose workers and nodes are killed for real. Numbers as in docs/faults.md."""
 
+import errno
 import os
+import shutil
 import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 
 from search.errors import StudyError
 from search.executors import Cluster, Event, Gone
+from search.executors.parcels import Depot, own_folder
 from tests.books import assert_books_agree
 from tests.command import SLOWER, Desk, Running
 from trainer.config import JobConfig, job_config
@@ -139,6 +144,55 @@ def test_where_directories_are_not_shared_files_come_back_and_go_out_again(
     started = next(event.what for event in again if isinstance(event.what, Started))
     assert started.epoch == 2.0, "it went on from its checkpoint"
     assert [event.what.epoch for event in again if isinstance(event.what, EpochResult)] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_data_set_that_no_node_sees_is_brought_to_it(
+    connect: Any, digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, hidden = digits.root, tmp_path / f"hidden-{uuid.uuid4().hex}"
+
+    class Elsewhere(Depot):  # on a machine where what is hidden here can be seen
+        def files(self, folder: str) -> list[tuple[str, int]]:
+            return super().files(folder.replace(str(hidden), str(seen)))
+
+        def read(self, folder: str, name: str, start: int) -> bytes:
+            return super().read(folder.replace(str(hidden), str(seen)), name, start)
+
+    monkeypatch.setattr("search.executors.ray_cluster.Depot", Elsewhere)
+    executor, heard = connect(), []
+
+    executor.start(0, replace(order(digits, tmp_path / "job"), data_root=hidden))
+    wait_for(executor, Gone, heard)
+
+    brought = own_folder() / hidden.name
+    assert "Reached" in kinds(heard)
+    assert {path.name for path in brought.iterdir()} == {path.name for path in seen.iterdir() if path.is_file()}
+    shutil.rmtree(brought)
+
+
+def test_a_full_disk_of_the_driver_fails_the_trial_and_ends_its_job(
+    connect: Any, digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("search.executors.ray_cluster.PLACE", ".elsewhere")
+    monkeypatch.setattr("search.executors.ray_cluster.receive", refuse)
+    executor, heard = connect(), []
+
+    executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
+    failed = wait_for(executor, Failed, heard)
+    wait_for(executor, Gone, heard)
+
+    assert (failed.reason, "No space left" in failed.message) == ("disk_full", True)
+    assert executor.free_slots == 2
+
+
+def test_f30_a_cluster_without_room_for_a_job_is_told(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.executors.ray_cluster.JOINING_SECONDS", 1.0)
+
+    with pytest.raises(StudyError, match=r"No node .* has room for a job of 1 CPUs and 4 GPUs.*1 CPUs and 1 GPUs"):
+        connect(gpus_per_trial=4.0)
 
 
 def test_a_directory_may_be_relative(

@@ -20,7 +20,7 @@ from search.notices import Notice
 from search.plan import Plan
 from search.room import Room
 from search.samplers import Tpe
-from search.schedulers import Enough, Promotion, UntilEnough
+from search.schedulers import Enough, Promotion, Scheduler, UntilEnough
 from search.storage import open_storage
 from search.store import Store
 from search.strategies import make_strategy
@@ -243,6 +243,7 @@ class Scene:
     speed: float = math.inf
     enough: Enough = field(default_factory=Enough)
     room: Room | None = None
+    scheduler: Scheduler | None = None  # plain promotion
     tape: Tape = field(default_factory=Tape)
     notices: list[Notice] = field(default_factory=list)
     executor: ScriptedExecutor = field(init=False)
@@ -264,7 +265,8 @@ class Scene:
             book=self.book,
             sampler=Tpe(space=self.space, seed=0),
             scheduler=UntilEnough(
-                scheduler=Promotion(rungs=budget.rungs, eta=budget.eta, objective=self.space.objective.metric),
+                scheduler=self.scheduler
+                or Promotion(rungs=budget.rungs, eta=budget.eta, objective=self.space.objective.metric),
                 enough=self.enough,
                 rungs=budget.rungs,
                 objective=self.space.objective.metric,

@@ -17,12 +17,12 @@ from search.book import Book, best_of
 from search.crew import Alone
 from search.crew.postgres import PostgresCrew
 from search.distributions import distributions
+from search.driving import wait_for_ender
 from search.engine import Engine
 from search.errors import StudyError
 from search.executors import Event
 from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
-from search.run import _wait_for_ender
 from search.samplers import Tpe
 from search.schedulers import Promotion
 from search.storage import open_storage
@@ -326,8 +326,8 @@ def test_who_comes_while_another_one_ends_the_search_is_refused(monkeypatch: pyt
         def ender(self) -> str | None:
             return "box (process 7)"
 
-    monkeypatch.setattr("search.run.SECONDS_FOR_ENDER", -1.0)
+    monkeypatch.setattr("search.driving.SECONDS_FOR_ENDER", -1.0)
 
     with pytest.raises(StudyError, match=r"box \(process 7\) is ending the search 'digits'.*autoclf resume digits"):
-        _wait_for_ender(Late(), "digits")
-    _wait_for_ender(Alone(), "digits")
+        wait_for_ender(Late(), "digits")
+    wait_for_ender(Alone(), "digits")

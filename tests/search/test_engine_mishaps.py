@@ -160,6 +160,16 @@ def test_f26_trials_that_fail_one_after_the_other_stop_the_search(stage: Stage) 
     assert not scene.trials[works].state.is_over, "it can go on"
 
 
+def test_a_few_failures_among_many_jobs_do_not_stop_a_search(stage: Stage) -> None:
+    fails = Failure(0.5, "oom", "no memory")  # at once, before any other of the 40 has come to a rung
+    scene = stage(max_trials=50, num_slots=40, scripts=lambda n, c: with_mishaps({n: (fails,)} if n < 12 else {})(n, c))
+
+    assert scene.run()
+
+    assert states(scene.trials)[State.FAILED] == 12
+    assert_over(scene, 50)
+
+
 def test_a_search_in_which_every_trial_fails_ends(stage: Stage) -> None:
     scene = stage(max_trials=3, scripts=lambda n, c: with_mishaps({n: (Failure(0.5, "bad_config"),)})(n, c))
 

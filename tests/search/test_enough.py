@@ -81,6 +81,16 @@ def test_a_configuration_without_a_reading_tries_no_patience() -> None:
     assert decide(Enough(patience_trials=1), [read(0, 0.9), after(new_trial(1), ordered(1.0))]) == Start(1.0)
 
 
+def test_what_the_best_reads_on_its_way_to_the_next_rung_is_no_better_one() -> None:
+    best = read(0, 0.9)
+    late = replace(best.results[0], epoch=2.0, finished_at=FINISHED_AT + 50)
+    on_its_way = replace(after(best, ordered(3.0)), results=(*best.results, late))
+    enough = Enough(patience_seconds=60.0)
+
+    assert decide(enough, [on_its_way], now=FINISHED_AT + 59) == Start(1.0)
+    assert decide(enough, [on_its_way], now=FINISHED_AT + 60) != Start(1.0)
+
+
 def test_after_so_long_without_a_better_one_none_begins() -> None:
     trials, enough = [read(0, 0.9)], Enough(patience_seconds=60.0)
 

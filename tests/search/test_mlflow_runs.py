@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,40 @@ def test_files_of_a_study_go_to_runs_that_were_not_shown_before(open_runs: Open)
 
     trial = _runs_of(runs)["trial"]
     assert [file.path for file in runs.client.list_artifacts(trial.info.run_id)] == [WEIGHTS]
+
+
+@pytest.mark.parametrize(("status", "shown"), [("FINISHED", "FINISHED"), ("KILLED", "RUNNING")])
+def test_a_finished_search_is_shown_whatever_the_clocks_of_its_drivers_say(
+    open_runs: Open, status: str, shown: str
+) -> None:
+    ahead = StudyCard(name=NAME, status="RUNNING", data=DATA, at=1e9 + 3600)
+    open_runs().show_study(ahead)
+
+    runs = open_runs()
+    runs.show_study(StudyCard(name=NAME, status=status, data=DATA, at=1e9))
+
+    runs.show(COMPLETE)
+    assert _runs_of(runs)["study"].info.status == shown
+
+
+def test_two_drivers_that_miss_a_run_at_once_make_one(open_runs: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs_module = import_module("search.tracking.mlflow_runs")  # which loads MLflow
+    mine, theirs = open_runs(), open_runs()
+    found = runs_module.find_run
+    answers = [None]  # to the first question: nobody had made it yet
+
+    def find(*words: Any) -> Any:
+        answer = found(*words)
+        if answers:
+            answers.pop()
+            theirs.show(PAUSED)  # who makes it just now
+            return None
+        return answer
+
+    monkeypatch.setattr("search.tracking.mlflow_runs.find_run", find)
+    mine.show(PAUSED)
+
+    assert _values(mine.client, _runs_of(mine)["trial"]) == [0.5]
 
 
 @pytest.mark.parametrize("late", [PAUSED, RUNNING], ids=["paused", "running"])

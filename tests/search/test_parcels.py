@@ -109,6 +109,21 @@ def test_a_data_set_that_breaks_off_is_not_there(folder: Path, tmp_path: Path) -
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["digits-1.lock"]
 
 
+def test_what_a_killed_job_has_fetched_of_a_data_set_goes_when_the_next_one_fetches_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "elsewhere" / "digits-1"
+    files, read, _ = moved(Depot(), folder, hidden)
+    torn, another = tmp_path / "cache" / ".digits-1.x7", tmp_path / "cache" / ".digits-12.x8"
+    for place in (torn, another):
+        place.mkdir(parents=True)
+
+    data_on_this_machine(hidden, tmp_path / "cache", files, read)
+
+    assert not torn.exists()
+    assert another.exists()
+
+
 def test_what_is_new_goes_out_once(tmp_path: Path) -> None:
     outgoing = Outgoing(tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"one")

@@ -14,8 +14,10 @@ from autoclf.options import num_bytes
 from search import trials
 from search.room import Room, default_budget, size_of_state
 from search.schedulers.promotion import estimate
+from search.strategies import make_strategy
 from search.trials import NO_ROOM, State, Trial
-from trainer.jobfiles import CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS
+from spaces import SearchSpace
+from trainer.jobfiles import CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS, remove_state
 
 Keep = Callable[..., Room]
 EXPECTED = partial(estimate, rungs=RUNGS, objective=METRIC)
@@ -71,8 +73,41 @@ def test_the_best_of_all_stays_where_there_is_not_even_room_for_one(keep: Keep) 
 def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
     items = [trial_at(0, {1.0: 0.1}, ended=State.PRUNED), trial_at(1, {1.0: 0.1}, ended=State.FAILED)]
     items.append(trial_at(2, {1.0: 0.5}))
+    room = keep(items, budget=100)
+    remove_state(room.directory(0))
 
-    assert keep(items, budget=100).crowded_out(items) == []
+    assert room.crowded_out(items) == []
+
+
+def test_what_was_pruned_gives_way_before_anything_that_waits(keep: Keep) -> None:
+    items = [
+        trial_at(0, {1.0: 0.1}),
+        trial_at(1, {1.0: 0.8}, ended=State.PRUNED),
+        trial_at(2, {1.0: 0.7}, ended=State.PRUNED),
+        trial_at(3, {1.0: 0.9}),
+    ]
+    room = keep(items, budget=150)
+
+    assert room.crowded_out(items) == [2, 1, 0]
+
+
+def test_checkpoints_of_a_search_that_stops_trials_stay_within_the_budget(
+    stage: Stage, small_space: SearchSpace
+) -> None:
+    asha = make_strategy(small_space, seed=0, sampler="random", scheduler="asha").scheduler
+    scene = stage(max_trials=20, num_slots=1, scheduler=asha)
+    for number in range(20):
+        folder = scene.ground.store.job(NAME, number)
+        folder.mkdir(parents=True)
+        (folder / CHECKPOINT).write_bytes(bytes(100))
+    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED)
+
+    assert scene.run()
+
+    pruned = [trial for trial in scene.trials if trial.state is State.PRUNED]
+    left = [trial for trial in pruned if (scene.ground.store.job(NAME, trial.number) / CHECKPOINT).exists()]
+    assert len(left) < len(pruned)
+    assert not any(trial.reason == NO_ROOM for trial in scene.trials), "what has ended has its reason already"
 
 
 @given(scores=st.lists(st.integers(0, 9), min_size=1, max_size=10), budget=st.integers(0, 1000))
