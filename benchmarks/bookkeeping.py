@@ -6,7 +6,7 @@ A real search of the handwritten digits, unless told otherwise, with real jobs, 
 so whatever a trial costs beside training shows. All of the time from the first order to the last word of a job is
 accounted for: the seconds of all workers are what they trained and scored, what a job took to be ready, what was left
 of it (checkpoints, predictions, weights), and the time in which a worker had no job. The books take the last of these,
-and processor time of the driver, which keeps them, from the training beside it.
+and processor time of the driver and of the process that looks after MLflow, from the training beside it.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -57,25 +58,31 @@ class Spent:
 
 @dataclass(slots=True)
 class Driver:
-    """How much of a processor the process that keeps the books takes, by time."""
+    """How much of a processor the driver and the process that looks after MLflow take, by time."""
 
     process: psutil.Popen
     looks: list[tuple[float, float]]  # seconds since 1970, seconds of a processor so far
+    used: dict[int, float] = field(default_factory=dict)  # seconds of a processor, by process
 
     def watch(self) -> None:
-        """Look at it until it ends."""
-        try:
-            while self.process.is_running():
-                used = self.process.cpu_times()
-                self.looks.append((time.time(), used.user + used.system))
-                threading.Event().wait(LOOK_SECONDS)
-        except psutil.Error:
-            return
+        """Look at them until the driver ends."""
+        while self.process.poll() is None:
+            with suppress(psutil.Error):
+                for process in (self.process, *filter(_is_tracking, self.process.children())):
+                    times = process.cpu_times()
+                    self.used[process.pid] = times.user + times.system
+            self.looks.append((time.time(), sum(self.used.values())))
+            threading.Event().wait(LOOK_SECONDS)
 
     def seconds_between(self, began: float, ended: float) -> float:
         """Return the seconds of a processor that it took between two times."""
         within = [used for at, used in self.looks if began <= at <= ended]
         return within[-1] - within[0]
+
+
+def _is_tracking(process: psutil.Process) -> bool:
+    """Say whether a child of a driver is no worker: those are forked from a server."""
+    return any("multiprocessing.spawn" in word for word in process.cmdline())
 
 
 def main() -> None:
@@ -170,7 +177,7 @@ def told(found: Spent, driver: Driver, logs: Sequence[Sequence[Record]]) -> str:
         ("from an order to the first step", found.starting),
         ("checkpoints, predictions, weights", found.files),
         ("without a job: decisions and books", found.idle),
-        ("processor time of the driver, beside all of it", books),
+        ("processor time of driver and tracking, beside all of it", books),
     ]
     lines = [f"| {name} | {seconds:.1f} | {100 * seconds / whole:.2f} % |" for name, seconds in rows]
     head = f"{len(logs)} trials, {found.workers} workers, {found.wall:.1f} s"

@@ -127,12 +127,14 @@ def _search(asked: argparse.Namespace, book: Book) -> None:
     shown = time.perf_counter() - began - searched
     num_results = sum(len(trial.results) for trial in book.trials)
     half, most = np.quantile(timed.seconds, (0.5, 0.95))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory, theirs = (
+        resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     print(
         f"{len(book.trials):,} trials with {num_results:,} results in {searched:.1f} s: {1000 * half:.1f} ms a "
         f"decision in the median, {1000 * most:.1f} ms at the 95th percentile, "
         f"{1000 * searched / len(book.trials):.0f} ms a trial in all; MLflow was level {shown:.1f} s later "
-        f"({book.tracker.num_not_uploaded} looks missing); {memory:,.0f} MiB"
+        f"({book.tracker.num_not_uploaded} looks missing); {memory:,.0f} MiB, and {theirs:,.0f} MiB for MLflow"
     )
 
 
