@@ -1,6 +1,7 @@
 """How long decisions take in a search of very many trials and slots: the real engine, samplers and schedulers.
 
 python -m benchmarks.scale [--trials 10000] [--slots 256] [--sampler NAME] [--scheduler NAME] [--space cifar10]
+[--timeout SECONDS]
 
 Jobs are replayed in simulated time. A decision is what the engine asks for at once: which job is next, and if that is a
 new configuration, which one; that there is nothing to do now is none.
@@ -71,8 +72,10 @@ def learns(rungs: Sequence[float], number: int, config: JobConfig) -> Script:
     )
 
 
-def run(book: Ledger, executor: ScriptedExecutor, timed: Timed, *, max_trials: int) -> None:
-    """Search to the end, by the clock of the replayed training."""
+def run(
+    book: Ledger, executor: ScriptedExecutor, timed: Timed, *, max_trials: int, seconds: float | None = None
+) -> None:
+    """Search to the end, or for as many seconds of replayed training."""
     Engine(
         book=book,
         sampler=timed,
@@ -80,7 +83,7 @@ def run(book: Ledger, executor: ScriptedExecutor, timed: Timed, *, max_trials: i
         executor=executor,
         data_root=Path(),
         max_trials=max_trials,
-        deadline=None,
+        deadline=seconds,
         is_interrupted=lambda: False,
         watch=lambda notice: None,
         clock=lambda: executor.now,
@@ -95,6 +98,7 @@ def main() -> None:
     parser.add_argument("--sampler", default=DEFAULT_SAMPLER)
     parser.add_argument("--scheduler", default=DEFAULT_SCHEDULER)
     parser.add_argument("--space", default="cifar10")
+    parser.add_argument("--timeout", type=float, help="seconds of replayed training, after which the search ends")
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space: SearchSpace = load_space(asked.space)
@@ -103,7 +107,7 @@ def main() -> None:
     ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
     executor = ScriptedExecutor(partial(learns, space.budget.rungs), num_slots=asked.slots)
     began = time.perf_counter()
-    run(ledger, executor, timed, max_trials=asked.trials)
+    run(ledger, executor, timed, max_trials=asked.trials, seconds=asked.timeout)
     half, most = np.quantile(timed.seconds, (0.5, 0.95))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

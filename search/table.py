@@ -63,12 +63,12 @@ class Table:
     objective: str
     _trials: list[Trial] = field(default_factory=list)
     _numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST_ROWS, dtype=np.int64))
-    _floats: Floats = field(init=False)  # scores and sureness at the rungs, seconds an epoch and an evaluation
+    _floats: Floats = field(init=False)  # scores and sureness at the rungs, seconds an epoch, an evaluation, to the end
     _flags: Flags = field(default_factory=lambda: np.zeros((FIRST_ROWS, 4), dtype=np.bool_))
     _waits: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FIRST_ROWS, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        self._floats = np.zeros((FIRST_ROWS, 2 * len(self.rungs) + 2))
+        self._floats = np.zeros((FIRST_ROWS, 2 * len(self.rungs) + 3))
 
     def follow(self, trials: Sequence[Trial]) -> None:
         """Read what changed."""
@@ -98,7 +98,12 @@ class Table:
     @property
     def paces(self) -> Floats:
         """Return the first measured seconds of an epoch of training and of an evaluation (N, 2); NaN before that."""
-        return self._floats[: len(self._trials), -2:]
+        return self._floats[: len(self._trials), -3:-1]
+
+    @property
+    def to_end(self) -> Floats:
+        """Return the seconds that each unfinished trial needs to the last rung (N,); NaN before its first result."""
+        return self._floats[: len(self._trials), -1]
 
     @property
     def waits(self) -> NDArray[np.int64]:
@@ -140,7 +145,9 @@ class Table:
                     self._floats[row, [place, num + place]] = merit(result, self.objective)
         if trial.results:
             first = trial.results[0]
-            self._floats[row, -2:] = first.epoch_seconds / first.epoch, first.eval_seconds
+            self._floats[row, -3:-1] = first.epoch_seconds / first.epoch, first.eval_seconds
+            if not trial.state.is_over:
+                self._floats[row, -1] = trial.seconds_until(self.rungs[-1])
         is_running, is_complete = trial.state is State.RUNNING, trial.state is State.COMPLETE
         self._flags[row] = is_running, trial.is_owed, is_complete, trial.reason in CUT_SHORT
         self._waits[row] = self._place(trial)

@@ -47,6 +47,12 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
     return Wait() if may_end else None
 
 
+def has_leisure(situation: Situation, table: Table) -> bool:
+    """Say whether even the slowest trial has so much time to the last rung that `close` would return None."""
+    needed = table.to_end[np.isfinite(table.to_end)].max(initial=0.0)
+    return situation.seconds_left is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left
+
+
 def following_rung(trial: Trial, rungs: Sequence[float]) -> float:
     """Return the rung that a trial comes to next, if it goes on; the last one for what is there already."""
     return next((rung for rung in rungs if not trial.has_reached(rung)), rungs[-1])

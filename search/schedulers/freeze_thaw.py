@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from search.samplers.base import Sampler
 from search.samplers.gp import STARTUP_TRIALS
 from search.schedulers.base import Action, Finish, Resume, Situation, Start, Wait
-from search.schedulers.closing import close, fits, following_rung, hopefuls, may_start, owed
+from search.schedulers.closing import close, fits, following_rung, has_leisure, hopefuls, may_start, owed
 from search.surrogate.outlook import Outlook, Surrogate
 from search.table import NOWHERE, Table, table_of
 from search.trials import State, Trial
@@ -39,16 +39,17 @@ class FreezeThaw:
         """Return what to do now."""
         if situation.seconds_left is not None and situation.seconds_left <= 0:
             return Finish()
-        if situation.seconds_left is None and not situation.has_free_slot:
+        table = table_of(situation.trials, self.rungs, self.surrogate.encoding.space.objective.metric)
+        is_closing = not has_leisure(situation, table)
+        if not is_closing and not situation.has_free_slot:
             return Wait()  # the model is not asked where there is nothing to choose
         outlook = self.surrogate.outlook(situation.trials)
-        if situation.seconds_left is not None and outlook is not None:
+        if is_closing and outlook is not None:
             closing = close(situation, self.rungs, outlook.expected())
             if closing is not None:
                 return closing
         if not situation.has_free_slot:
             return Wait()
-        table = table_of(situation.trials, self.rungs, self.surrogate.encoding.space.objective.metric)
         return owed(situation, table) or self._choose(outlook, situation, table)
 
     def _choose(self, outlook: Outlook | None, situation: Situation, table: Table) -> Action:

@@ -4,12 +4,15 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from search_samples import PARAMS, after, trial_at, trials_of
+from hypothesis import given
+from hypothesis import strategies as st
+from search_samples import METRIC, PARAMS, after, trial_at, trials_of
 
 from search.executors.scripted import Script, reading
 from search.schedulers import Finish, Prune, Resume, Situation, Stop, Wait
-from search.schedulers.closing import close
+from search.schedulers.closing import close, has_leisure
 from search.strategies import SCHEDULERS, make_strategy
+from search.table import table_of
 from search.trials import State
 from spaces import SearchSpace
 from trainer.config import JobConfig
@@ -175,3 +178,38 @@ def test_what_is_at_its_end_and_not_written_down_as_ended_is_left_alone(
 
     assert not isinstance(action, Finish)
     assert action != Prune(7)
+
+
+HEIGHTS = {1.0: 0.5, 3.0: 0.6, 9.0: 0.7}
+ROWS = st.lists(
+    st.tuples(st.integers(0, 3), st.floats(0.1, 50.0), st.sampled_from([None, State.PRUNED, State.FAILED])), max_size=6
+)
+
+
+@given(rows=ROWS, seconds=st.floats(1.0, 1500.0), has_free_slot=st.booleans())
+def test_where_all_have_leisure_nothing_is_closed(
+    rows: list[tuple[int, float, State | None]], seconds: float, has_free_slot: bool
+) -> None:
+    """So that the model need not be asked what is expected of each."""
+    trials = []
+    for number, (num_read, pace, ended) in enumerate(rows):
+        read = dict(list(HEIGHTS.items())[:num_read])
+        trial = trial_at(number, read, ended=State.COMPLETE if num_read == 3 else ended if num_read else None)
+        results = tuple(replace(result, epoch_seconds=pace) for result in trial.results)
+        trials.append(replace(trial, results=results))
+    situation = Situation(trials=trials, max_trials=99, seconds_left=seconds, has_free_slot=has_free_slot)
+    expected = {trial.number: 0.5 for trial in trials if trial.results and trial.state is not State.FAILED}
+
+    if has_leisure(situation, table_of(trials, RUNGS, METRIC)):
+        assert close(situation, RUNGS, expected) is None
+
+
+def test_there_is_leisure_until_the_slowest_needs_what_is_left() -> None:
+    slow = trial_at(0, {1.0: 0.5})
+    slow = replace(slow, results=(replace(slow.results[0], epoch_seconds=10.0, eval_seconds=0.0),))  # 80 s to the end
+
+    def leisure(seconds: float | None) -> bool:
+        situation = Situation(trials=[slow], max_trials=99, seconds_left=seconds, has_free_slot=True)
+        return has_leisure(situation, table_of([slow], RUNGS, METRIC))
+
+    assert [leisure(seconds) for seconds in (None, 106.0, 104.0)] == [True, True, False]
