@@ -1,14 +1,20 @@
 """When freeze and thaw trains something to the last rung."""
 
+import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
-from search_samples import PARAMS, trial_at
+from search_samples import PARAMS, trial_at, trials_of
 
+from search.executors.scripted import Script, reading
 from search.schedulers import FreezeThaw, Resume, Situation, Start
 from search.strategies import make_strategy
 from search.trials import State, Trial
-from spaces import SearchSpace
+from spaces import SearchSpace, parse_space
+from trainer.config import JobConfig
+from trainer.settings import Sgd
 
 TRIALS = tuple(
     trial_at(number, {1.0: 0.3 + 0.02 * number, 3.0: 0.5 + 0.03 * number}, params=PARAMS) for number in range(8)
@@ -107,3 +113,54 @@ def test_who_leads_is_not_sent_where_there_is_no_time(far_sighted: FreezeThaw) -
     late = replace(EARLY, trials=dear, seconds_left=30.0, seconds_given=1000.0)
 
     assert not isinstance(far_sighted.decide(late), Resume)
+
+
+MISLEADING = parse_space(
+    """
+name: misleading
+data: digits
+budget: {rungs: [1, 3, 9]}
+parameters:
+  model: lenet5
+  optimizer: {choice: {sgd: {lr: {float: [0.001, 1.0], log: true}, momentum: {float: [0.0, 0.99]}}}}
+  training: {batch_size: 64}
+""",
+    file=Path("misleading.yaml"),
+)
+
+
+def _misleads(_number: int, config: JobConfig) -> Script:
+    """A training whose first reading is the better the worse it ends."""
+    assert isinstance(config.optimizer, Sgd)
+    end = 0.9 - 0.15 * abs(math.log10(config.optimizer.lr / 0.1)) - 0.2 * abs(config.optimizer.momentum - 0.6)
+    curve = ((1.0, 1 - end, 1.0), (3.0, 0.2 + 0.6 * end, 2.0), (9.0, end, 6.0))
+    results = (reading(epoch, val_accuracy=score, val_loss=1.0, seconds=took) for epoch, score, took in curve)
+    return Script(results=tuple(results))
+
+
+def _mean_end(sampler: str, scheduler: str) -> float:
+    """What searches of the time of twelve full trainings end with."""
+    ends = []
+    for seed in range(3):
+        trials = trials_of(
+            MISLEADING,
+            sampler=sampler,
+            scheduler=scheduler,
+            scripts=_misleads,
+            max_trials=1000,
+            seconds=12 * 9.0,
+            num_slots=1,
+            seed=seed,
+        )
+        ends.append(max(t.results[-1].val_accuracy for t in trials if t.state is State.COMPLETE))
+    return float(np.mean(ends))
+
+
+def test_a_first_rung_that_ranks_everything_the_wrong_way_round_sinks_no_search() -> None:
+    default, chance, trusting = (
+        _mean_end("mixed", "freeze-thaw"),
+        _mean_end("random", "none"),
+        _mean_end("tpe", "promotion"),
+    )
+
+    assert default > chance > trusting + 0.1
