@@ -157,10 +157,7 @@ def _mean_end(sampler: str, scheduler: str) -> float:
 
 
 def test_a_first_rung_that_ranks_everything_the_wrong_way_round_sinks_no_search() -> None:
-    default, chance, trusting = (
-        _mean_end("mixed", "freeze-thaw"),
-        _mean_end("random", "none"),
-        _mean_end("tpe", "promotion"),
-    )
+    by_chance = _mean_end("random", "none")
 
-    assert default > chance > trusting + 0.1
+    assert _mean_end("mixed", "freeze-thaw") > by_chance
+    assert _mean_end("tpe", "promotion") < by_chance - 0.1, "who trusts it is misled"
