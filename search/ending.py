@@ -217,7 +217,8 @@ class Ending:
         )
 
     def _kept_after_race(self, trials: Sequence[Trial]) -> float:
-        return self._kept_for_refit(trials) + self._kept_for_test(trials)
+        """Return the seconds for refit and test, or for what is not shown yet if that takes longer."""
+        return max(self._kept_for_refit(trials) + self._kept_for_test(trials), self.seconds_behind(trials))
 
     def _kept_for_test(self, trials: Sequence[Trial]) -> float:
         """Return the seconds for the reading of the test split and for all that is shown after it."""

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 LATELY = 0.2  # the weight of the last look in the mean of how long one takes
+GUESSED_SECONDS = {"trial": 0.1, "files": 0.5, "study": 0.3}  # that a look takes, before one was seen
 MOST_FAILURES_AT_END = 3  # in a row, after which a search does not wait for its tracking store any more
 
 
@@ -95,7 +96,7 @@ class Uploader:
         kinds["files"] += sum(
             key[0] == "trial" and isinstance(look, Trial) and bool(look.reached) for key, look in due.items()
         )
-        return sum(num * self._seconds.get(kind, 0.0) for kind, num in kinds.items())
+        return sum(num * self._seconds.get(kind, GUESSED_SECONDS[kind]) for kind, num in kinds.items())
 
     def _add(self, key: _Key, look: Trial | StudyCard) -> None:
         """Make a look due, in place of an older one of the same."""
