@@ -177,9 +177,11 @@ def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
         "shown to the tracking store": outcome.num_not_uploaded,
         f"written to {request.tensorboard}": outcome.num_not_written,
     }
+    store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
+    command = f"autoclf resume {outcome.study}{store}"
     for place, number in places.items():
         if number:
-            yield f"{number} looks could not be {place}; they are kept: autoclf resume {outcome.study}"
+            yield f"{number} looks could not be {place}; this shows them: {command} --trials {len(outcome.trials)}"
 
 
 def _ensemble_lines(outcome: Outcome, request: Request) -> Iterator[str]:
