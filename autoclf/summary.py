@@ -171,17 +171,16 @@ def _limits_lines(outcome: Outcome) -> Iterator[str]:
         yield f"{num_out} paused trials ended early, as checkpoints had no more room: --disk gives them more."
 
 
-def _kept_lines(outcome: Outcome, request: Request) -> Iterator[str]:
+def _kept_lines(outcome: Outcome, request: Request, store: str) -> Iterator[str]:
     """Yield what the tracking store and the event files do not show yet."""
     places = {
         "shown to the tracking store": outcome.num_not_uploaded,
         f"written to {request.tensorboard}": outcome.num_not_written,
     }
-    store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
-    command = f"autoclf resume {outcome.study}{store}"
+    command = f"autoclf resume {outcome.study}{store} --trials {len(outcome.trials)}"
     for place, number in places.items():
         if number:
-            yield f"{number} looks could not be {place}; this shows them: {command} --trials {len(outcome.trials)}"
+            yield f"{number} looks could not be {place}; this shows them: {command}"
 
 
 def _ensemble_lines(outcome: Outcome, request: Request) -> Iterator[str]:
@@ -215,8 +214,8 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     )
     if outcome.ended.is_finished and len(outcome.trials) < request.max_trials:
         lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: {_why_no_more(outcome, request)}")
-    lines += [*_limits_lines(outcome), *_kept_lines(outcome, request)]
     store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
+    lines += [*_limits_lines(outcome), *_kept_lines(outcome, request, store)]
     if outcome.tracking.get("winner_run"):
         run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
         lines.append(f"The best in MLflow, while `autoclf ui` runs: http://127.0.0.1:5000{run}")

@@ -59,8 +59,7 @@ class Engine:
     _failed: list[int] = field(default_factory=list)  # trials, since one came to a rung
     _kept: float = 0.0  # seconds for what follows
     _kept_at: float = -math.inf  # as the clock gives it: when that was estimated
-    has_left: bool = False  # the study to other drivers, with nothing left to do for this one
-    left_to: tuple[str, ...] = ()  # these drivers
+    left_to: tuple[str, ...] = ()  # other drivers, with nothing left to do for this one
 
     def run(self) -> bool:
         """Search until the budget is spent or somebody interrupts; return whether the search is finished.
@@ -73,7 +72,7 @@ class Engine:
         """
         self._began = self._level_at = self.clock()
         self._num_complete_before = sum(trial.state is State.COMPLETE for trial in self.book.trials)
-        while not self.is_interrupted() and not self.has_left:
+        while not self.is_interrupted() and not self.left_to:
             is_over = False
             with suppress(Lost):  # the turn, or a trial: the next turn sees it as it is
                 is_over = self._fill()
@@ -113,8 +112,8 @@ class Engine:
 
         Of several drivers the last one ends the search, when no other one trains.
         """
-        if self.book.crew.leave_to_others():
-            self.has_left, self.left_to = True, self.book.crew.others()
+        self.left_to = self.book.crew.leave_to_others()
+        if self.left_to:
             return False
         if not all(self.book.crew.claimed().values()):
             return False

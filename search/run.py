@@ -259,7 +259,7 @@ class _Search:
             tracking=mirrors.addresses(winner.number if winner else None),
             num_not_uploaded=mirrors.num_not_uploaded,
             num_not_written=mirrors.num_not_written,
-            others=others if engine.has_left or self.has_lost() else (),
+            others=others if engine.left_to or self.has_lost() else (),
         )
 
     def _others(self) -> tuple[str, ...]:

@@ -65,8 +65,8 @@ class Crew(Protocol):
         """Count from here on as one that trains, and may be left the end of the search. Only in a turn."""
         ...
 
-    def leave_to_others(self) -> bool:
-        """Say whether other drivers stay; if so, this one counts no more from here on. Only in a turn."""
+    def leave_to_others(self) -> tuple[str, ...]:
+        """Return the other drivers that stay; if any do, this one counts no more from here on. Only in a turn."""
         ...
 
     def begin_ending(self) -> None:
@@ -125,9 +125,9 @@ class Alone:
     def stay(self) -> None:
         """Do nothing: there is nobody to count."""
 
-    def leave_to_others(self) -> bool:
-        """Say no."""
-        return False
+    def leave_to_others(self) -> tuple[str, ...]:
+        """Return none."""
+        return ()
 
     def begin_ending(self) -> None:
         """Do nothing: nobody else could."""

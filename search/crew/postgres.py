@@ -185,16 +185,12 @@ class PostgresCrew:
         """Count from here on as one that trains, and may be left the end of the search. Only in a turn."""
         self._set_staying(True)
 
-    def leave_to_others(self) -> bool:
-        """Say whether other drivers stay; if so, this one counts no more from here on. Only in a turn."""
-        connection = self._in_turn()
-        others = sa.select(DRIVERS.c.driver).where(
-            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.stays, DRIVERS.c.driver != self.driver
-        )
-        if connection.execute(others).first() is None:
-            return False
-        self._set_staying(False)
-        return True
+    def leave_to_others(self) -> tuple[str, ...]:
+        """Return the other drivers that stay; if any do, this one counts no more from here on. Only in a turn."""
+        others = self._names(self._in_turn(), DRIVERS.c.stays)
+        if others:
+            self._set_staying(False)
+        return others
 
     def begin_ending(self) -> None:
         """Take the end of the search, with all that follows the trials; only in a turn, if no other driver stays.
@@ -208,22 +204,15 @@ class PostgresCrew:
 
     def ender(self) -> str | None:
         """Return the other driver that is at the end of the search, as `HOST (process PID)`; only in a turn."""
-        owner = self._owner(self._in_turn(), ENDING)
-        found = sa.select(DRIVERS.c.host, DRIVERS.c.pid).where(
-            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.driver == owner, DRIVERS.c.driver != self.driver
-        )
-        row = self._in_turn().execute(found).first()
-        return None if row is None else f"{row.host} (process {row.pid})"
+        connection = self._in_turn()
+        return next(iter(self._names(connection, DRIVERS.c.driver == self._owner(connection, ENDING))), None)
 
     def others(self) -> tuple[str, ...]:
         """Return the other drivers that are alive, as `HOST (process PID)`."""
-        found = sa.select(DRIVERS.c.host, DRIVERS.c.pid).where(
-            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.driver != self.driver
-        )
 
         def ask() -> tuple[str, ...]:
             with self._engine.connect() as connection:
-                return tuple(f"{host} (process {pid})" for host, pid in connection.execute(found))
+                return self._names(connection)
 
         return patiently(ask)
 
@@ -232,6 +221,13 @@ class PostgresCrew:
     def _alive(self) -> sa.Select[Any]:
         since = NOW - sa.cast(sa.literal(self._grace), sa.Interval)
         return sa.select(DRIVERS.c.driver).where(DRIVERS.c.study == self._study, DRIVERS.c.beat > since)
+
+    def _names(self, connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> tuple[str, ...]:
+        """Return other drivers that are alive, as `HOST (process PID)`."""
+        found = sa.select(DRIVERS.c.host, DRIVERS.c.pid).where(
+            DRIVERS.c.driver.in_(self._alive()), DRIVERS.c.driver != self.driver, *conditions
+        )
+        return tuple(f"{host} (process {pid})" for host, pid in connection.execute(found))
 
     def _set_staying(self, stays: bool) -> None:
         self._stays = stays

@@ -49,8 +49,10 @@ def close(situation: Situation, rungs: Sequence[float], expected: Expected) -> A
 
 def has_leisure(situation: Situation, table: Table) -> bool:
     """Say whether even the slowest trial has so much time to the last rung that `close` would return None."""
+    if situation.seconds_left is None:
+        return True
     needed = table.to_end[np.isfinite(table.to_end)].max(initial=0.0)
-    return situation.seconds_left is None or needed * MARGIN + MARGIN_SECONDS < situation.seconds_left
+    return bool(needed * MARGIN + MARGIN_SECONDS < situation.seconds_left)
 
 
 def following_rung(trial: Trial, rungs: Sequence[float]) -> float:

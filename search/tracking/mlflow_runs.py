@@ -121,7 +121,7 @@ class MlflowRuns:
         for trial, path in card.files:
             self.client.log_artifact(self._run_of(trial).run_id, str(path))
         if card.status == RUNNING:
-            self.client.update_run(run_id, status="RUNNING")
+            self.client.update_run(run_id, status=RUNNING)
         else:
             self.client.set_terminated(run_id, card.status)
 
@@ -137,10 +137,9 @@ class MlflowRuns:
 
     def _open(self, trial: Trial) -> _Shown:
         """Find the trial's run, or make it."""
-        run = find_run(self.client, self.experiment_id, trial.uid)
-        if run is None:
-            run = self._made(trial)
-            crash_point("after_mlflow_run")
+        with FileLock(self.store.tracking_lock):  # another driver may miss it just now, too
+            run = find_run(self.client, self.experiment_id, trial.uid) or self._made(trial)
+        crash_point("after_mlflow_run")
         params = [Param(path, str(value)) for path, value in flat(trial.config).items()]
         self.client.log_batch(run.info.run_id, params=params)
         log_data(self.client, run.info.run_id, self.data, context="training")
@@ -149,22 +148,20 @@ class MlflowRuns:
         return self._shown[trial.number]
 
     def _made(self, trial: Trial) -> Any:
-        """Make the run of a trial, unless another driver makes it just now."""
-        with FileLock(self.store.tracking_lock):
-            return find_run(self.client, self.experiment_id, trial.uid) or self.client.create_run(
-                self.experiment_id,
-                start_time=round(trial.created_at * 1000),
-                run_name=run_name(trial),
-                tags={
-                    UID: trial.uid,
-                    "mlflow.parentRunId": self.study_run_id,
-                    "mlflow.source.name": "autoclf",
-                    "autoclf.kind": "trial",
-                    "autoclf.study": self.name,
-                    "autoclf.trial": str(trial.number),
-                    "autoclf.state": trial.state.value,
-                },
-            )
+        return self.client.create_run(
+            self.experiment_id,
+            start_time=round(trial.created_at * 1000),
+            run_name=run_name(trial),
+            tags={
+                UID: trial.uid,
+                "mlflow.parentRunId": self.study_run_id,
+                "mlflow.source.name": "autoclf",
+                "autoclf.kind": "trial",
+                "autoclf.study": self.name,
+                "autoclf.trial": str(trial.number),
+                "autoclf.state": trial.state.value,
+            },
+        )
 
     def _is_late(self, shown: _Shown, trial: Trial) -> bool:
         """Say whether another driver has shown the end of a trial that this one saw last before it."""

@@ -140,7 +140,7 @@ class Driver:
             watch=lambda _: None,
         )
         self.has_finished = engine.run()
-        self.has_left = engine.has_left
+        self.has_left = bool(engine.left_to)
 
 
 Begin = Callable[..., Driver]

@@ -1,7 +1,9 @@
 """What MLflow shows of trials, told twice, late, or by a process that knows nothing of the one before."""
 
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -91,23 +93,20 @@ def test_a_finished_search_is_shown_whatever_the_clocks_of_its_drivers_say(
 
 
 def test_two_drivers_that_miss_a_run_at_once_make_one(open_runs: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs_module = import_module("search.tracking.mlflow_runs")  # which loads MLflow
-    mine, theirs = open_runs(), open_runs()
-    found = runs_module.find_run
-    answers = [None]  # to the first question: nobody had made it yet
+    found = import_module("search.tracking.mlflow_runs").find_run  # it loads MLflow
+    drivers = [open_runs(), open_runs()]
 
-    def find(*words: Any) -> Any:
+    def find_and_dawdle(*words: Any) -> Any:
         answer = found(*words)
-        if answers:
-            answers.pop()
-            theirs.show(PAUSED)  # who makes it just now
-            return None
+        time.sleep(0.3)  # in which the other one asks, too
         return answer
 
-    monkeypatch.setattr("search.tracking.mlflow_runs.find_run", find)
-    mine.show(PAUSED)
+    monkeypatch.setattr("search.tracking.mlflow_runs.find_run", find_and_dawdle)
+    with ThreadPoolExecutor() as both:
+        for shown in [both.submit(runs.show, PAUSED) for runs in drivers]:
+            shown.result()
 
-    assert _values(mine.client, _runs_of(mine)["trial"]) == [0.5]
+    assert _values(drivers[0].client, _runs_of(drivers[0])["trial"]) == [0.5]
 
 
 @pytest.mark.parametrize("late", [PAUSED, RUNNING], ids=["paused", "running"])

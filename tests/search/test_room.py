@@ -8,7 +8,7 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from search_samples import METRIC, NAME, RUNGS, Stage, after, ordered, trial_at
+from search_samples import METRIC, NAME, RUNGS, Scene, Stage, after, ordered, states, trial_at
 
 from autoclf.options import num_bytes
 from search import trials
@@ -37,6 +37,15 @@ def keep(tmp_path: Path) -> Keep:
         return Room(budget=budget, directory=lambda n: tmp_path / str(n), expected=EXPECTED)
 
     return make
+
+
+def keep_450_bytes(scene: Scene) -> None:
+    """Give a search checkpoints of 100 bytes a trial, and room for four."""
+    for number in range(scene.max_trials):
+        folder = scene.ground.store.job(NAME, number)
+        folder.mkdir(parents=True)
+        (folder / CHECKPOINT).write_bytes(bytes(100))
+    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED)
 
 
 def test_nobody_gives_way_while_there_is_room(keep: Keep) -> None:
@@ -96,17 +105,13 @@ def test_checkpoints_of_a_search_that_stops_trials_stay_within_the_budget(
 ) -> None:
     asha = make_strategy(small_space, seed=0, sampler="random", scheduler="asha").scheduler
     scene = stage(max_trials=20, num_slots=1, scheduler=asha)
-    for number in range(20):
-        folder = scene.ground.store.job(NAME, number)
-        folder.mkdir(parents=True)
-        (folder / CHECKPOINT).write_bytes(bytes(100))
-    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED)
+    keep_450_bytes(scene)
 
     assert scene.run()
 
-    pruned = [trial for trial in scene.trials if trial.state is State.PRUNED]
-    left = [trial for trial in pruned if (scene.ground.store.job(NAME, trial.number) / CHECKPOINT).exists()]
-    assert len(left) < len(pruned)
+    left = [size_of_state(scene.ground.store.job(NAME, trial.number)) for trial in scene.trials]
+    assert states(scene.trials)[State.PRUNED] > 4
+    assert sum(left) <= 450
     assert not any(trial.reason == NO_ROOM for trial in scene.trials), "what has ended has its reason already"
 
 
@@ -126,11 +131,7 @@ def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget:
 
 def test_a_search_ends_what_has_no_room_and_goes_on(stage: Stage) -> None:
     scene = stage(max_trials=12, num_slots=1)
-    for number in range(12):
-        folder = scene.ground.store.job(NAME, number)
-        folder.mkdir(parents=True)
-        (folder / CHECKPOINT).write_bytes(bytes(100))
-    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED)
+    keep_450_bytes(scene)
 
     assert scene.run()
 
