@@ -48,10 +48,10 @@ class Sharing:
         self.desk, self.storage, self.study = desk, storage, study
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *, num_trials: int = NUM_TRIALS) -> subprocess.Popen[bytes]:
         """Start a driver with two workers."""
         words = ("search", "--space", "tiny.yaml", "--study", self.study, "--storage", self.storage)
-        options = ("--trials", str(NUM_TRIALS), "--workers", "2", "--no-race", "--json")
+        options = ("--trials", str(num_trials), "--workers", "2", "--no-race", "--json")
         number = len(self.started)
         with (self.desk.root / f"{number}.out").open("wb") as out, (self.desk.root / f"{number}.err").open("wb") as err:
             process = subprocess.Popen(
@@ -66,6 +66,12 @@ class Sharing:
         lines = (self.desk.root / f"{self.started.index(process)}.out").read_text().splitlines()
         found: dict[str, object] = json.loads(lines[-1])
         return found
+
+    def wait_for(self, process: subprocess.Popen[bytes], kind: str) -> None:
+        """Wait until a driver has told of something."""
+        while f'"event": "{kind}"' not in (self.desk.root / f"{self.started.index(process)}.out").read_text():
+            assert process.poll() is None, self.errors(process)
+            time.sleep(0.05)
 
     def errors(self, process: subprocess.Popen[bytes]) -> str:
         return (self.desk.root / f"{self.started.index(process)}.err").read_text()
@@ -139,6 +145,39 @@ def test_f7_a_driver_that_sleeps_longer_than_others_wait_does_no_harm(sharing: S
         assert isinstance(test, dict)
         assert test["readings"] == 1, "the test split was read once"
     assert_books_agree(sharing.desk.store, sharing.study, num_trials=NUM_TRIALS, storage=sharing.storage)
+
+
+def test_f2_an_ending_that_is_killed_is_taken_by_another_driver(sharing: Sharing) -> None:
+    dead = sharing.start(num_trials=4)
+    sharing.wait_for(dead, "refitting")
+    dead.kill()
+    dead.wait()
+
+    other = sharing.start(num_trials=4)
+    assert other.wait(LONGEST_SECONDS) == 0, sharing.errors(other)
+
+    outcome = sharing.outcome(other)
+    assert outcome["finished"]
+    assert outcome["refit"]
+    assert isinstance(outcome["test"], dict)
+    assert outcome["test"]["readings"] == 1
+    assert_books_agree(sharing.desk.store, sharing.study, num_trials=4, storage=sharing.storage)
+
+
+def test_f7_a_driver_that_sleeps_at_the_end_leaves_it_to_who_took_it(sharing: Sharing) -> None:
+    sleeper = sharing.start(num_trials=4)
+    sharing.wait_for(sleeper, "refitting")
+    sleeper.send_signal(signal.SIGSTOP)
+
+    other = sharing.start(num_trials=4)
+    assert other.wait(LONGEST_SECONDS) == 0, sharing.errors(other)
+    sleeper.send_signal(signal.SIGCONT)
+
+    assert sleeper.wait(60) == 0, sharing.errors(sleeper)
+    assert "Traceback" not in sharing.errors(sleeper)
+    assert sharing.outcome(other)["finished"]
+    assert not sharing.outcome(sleeper)["finished"]
+    assert_books_agree(sharing.desk.store, sharing.study, num_trials=4, storage=sharing.storage)
 
 
 def test_a_store_that_is_not_shared_is_refused(sharing: Sharing, tmp_path_factory: pytest.TempPathFactory) -> None:

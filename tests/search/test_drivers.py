@@ -14,12 +14,12 @@ from search_samples import METRIC, Tape, learns
 
 from search import eventlog
 from search.book import Book, best_of
-from search.crew import Alone
-from search.crew.postgres import PostgresCrew
+from search.crew import Alone, Lost
+from search.crew.postgres import TURN_LOST, PostgresCrew
 from search.distributions import distributions
-from search.driving import wait_for_ender
+from search.driving import driving, wait_for_ender
 from search.engine import Engine
-from search.errors import StudyError
+from search.errors import StorageBusyError, StudyError
 from search.executors import Event
 from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
@@ -331,3 +331,19 @@ def test_who_comes_while_another_one_ends_the_search_is_refused(monkeypatch: pyt
     with pytest.raises(StudyError, match=r"box \(process 7\) is ending the search 'digits'.*autoclf resume digits"):
         wait_for_ender(Late(), "digits")
     wait_for_ender(Alone(), "digits")
+
+
+def test_a_driver_whose_turn_is_taken_away_says_how_to_go_on(server: Server, store: Store) -> None:
+    storage = open_storage(server.url())
+    study = create_study(storage, "taken", METRIC)
+
+    def drive() -> None:
+        with driving(study, store.root) as (crew, has_lost), crew.turn():
+            assert not has_lost()
+            raise Lost(TURN_LOST)
+
+    with pytest.raises(
+        StorageBusyError, match=r"took this driver's turn away.*Nothing is lost: `autoclf resume taken`"
+    ):
+        drive()
+    storage.engine.dispose()

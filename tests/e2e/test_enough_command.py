@@ -1,0 +1,62 @@
+"""A search that ends early, or keeps few checkpoints, through the real command."""
+
+import json
+from typing import Any
+
+import pytest
+
+from search.room import size_of_state
+from search.store import Store
+from search.trials import NO_ROOM, State, Trial
+from tests.books import assert_books_agree
+from tests.command import Desk
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+MANY = 200  # far more trials than any of these searches begins
+ALONE = ("--workers", "1", "--no-race", "--no-refit")
+
+
+def outcome_of(desk: Desk, *options: str) -> dict[str, Any]:
+    """Search with some options; return what came of it."""
+    done = desk.run("search", "--space", "tiny.yaml", "--trials", str(MANY), *ALONE, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_target_ends_a_search_with_the_trial_that_reached_it(desk: Desk) -> None:
+    outcome = outcome_of(desk, "--target", "0.3")
+
+    trials = assert_books_agree(desk.store, "tiny", num_trials=outcome["trials"])
+    at_target = [t.number for t in trials if t.state is State.COMPLETE and t.results[-1].val_accuracy >= 0.3]
+    assert at_target == [outcome["winner"]], "it ended with the first"
+    assert outcome["test"]["accuracy"] > 0.2
+    assert outcome["trials"] < MANY
+
+
+@pytest.mark.parametrize("patience", ["3", "4s"])
+def test_patience_ends_a_search_with_its_best_trained_to_the_end(desk: Desk, patience: str) -> None:
+    outcome = outcome_of(desk, "--patience", patience)
+
+    trials = assert_books_agree(desk.store, "tiny", num_trials=outcome["trials"])
+    assert outcome["trials"] < MANY
+    assert trials[outcome["winner"]].state is State.COMPLETE
+    assert trials[outcome["winner"]].epoch == 4, "the last rung"
+
+
+def test_checkpoints_that_have_no_room_give_way_and_it_is_said(desk: Desk) -> None:
+    done = desk.run("search", "--space", "tiny.yaml", "--trials", "8", *ALONE, "--disk", "0.01MB")
+
+    assert done.returncode == 0, done.stderr
+    trials = assert_books_agree(desk.store, "tiny", num_trials=8)
+    gone = [trial for trial in trials if trial.reason == NO_ROOM]
+    assert f"{len(gone)} paused trials ended early, as checkpoints had no more room: --disk gives them more" in (
+        done.stdout
+    )
+    assert all(trial.state is State.PRUNED and not _bytes(desk, trial) for trial in gone)
+    assert any(trial.state is State.COMPLETE for trial in trials), "the best of all never gives way"
+
+
+def _bytes(desk: Desk, trial: Trial) -> int:
+    return size_of_state(Store(desk.store).job("tiny", trial.number))
