@@ -77,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(num_cores())
     for name in asked.only:
         story = CONTESTANTS[name](asked.data_dir, asked.minutes, asked.out)
-        (asked.out / f"{name}.json").write_text(json.dumps(asdict(story)))
+        (asked.out / f"{name}.json").write_text(json.dumps(asdict(story)) + "\n")
         print(_row(story), flush=True)
     stories = [Story(**json.loads(path.read_text())) for path in sorted(asked.out.glob("*.json"))]
     print("\n".join([HEAD, *map(_row, stories)]))

@@ -24,7 +24,6 @@ LONG = {
     "--trials 50": "--trials 1 --timeout 30s",
     "--timeout 2h": "--timeout 10s",
     "--trial digits:3": "--trial digits:3 --set training.epochs=2",
-    "--timeout 60m": "--timeout 30s",
     "--space probe": "--space probe --trials 2 --set model.weights=file:lite0.pth",  # no network
 }
 
