@@ -113,7 +113,7 @@ class Engine:
         Of several drivers the last one ends the search, when no other one trains.
         """
         self.left_to = self.book.crew.leave_to_others()
-        if self.left_to:
+        if self.left_to or self.book.crew.may_have_company():
             return False
         if not all(self.book.crew.claimed().values()):
             return False

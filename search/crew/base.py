@@ -66,7 +66,15 @@ class Crew(Protocol):
         ...
 
     def leave_to_others(self) -> tuple[str, ...]:
-        """Return the other drivers that stay; if any do, this one counts no more from here on. Only in a turn."""
+        """Return the other drivers that stay; if any do, this one counts no more from here on. Only in a turn.
+
+        One that was killed must be left nothing: whoever stays counts as soon as it gave a sign of life after this one
+        asked first.
+        """
+        ...
+
+    def may_have_company(self) -> bool:
+        """Say whether another driver stays, or was killed so lately that nobody can tell. Only in a turn."""
         ...
 
     def begin_ending(self) -> None:
@@ -128,6 +136,10 @@ class Alone:
     def leave_to_others(self) -> tuple[str, ...]:
         """Return none."""
         return ()
+
+    def may_have_company(self) -> bool:
+        """Say no."""
+        return False
 
     def begin_ending(self) -> None:
         """Do nothing: nobody else could."""

@@ -80,6 +80,7 @@ class PostgresCrew:
         self._seen = 0  # version of the study at this driver's last turn
         self._turn: sa.Connection | None = None
         self._stays = False
+        self._asked_at: Any = None  # by the database's clock: when this driver, with nothing to do, would have left
         self._ends = False
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._live, name="crew", daemon=True)
@@ -151,6 +152,7 @@ class PostgresCrew:
         connection = self._in_turn()
         self._check_free(connection, number)
         self._note(connection, number, driver=self.driver)
+        self._asked_at = None
 
     def release(self, number: int) -> None:
         """Give up a trial: its worker is gone."""
@@ -186,11 +188,22 @@ class PostgresCrew:
         self._set_staying(True)
 
     def leave_to_others(self) -> tuple[str, ...]:
-        """Return the other drivers that stay; if any do, this one counts no more from here on. Only in a turn."""
-        others = self._names(self._in_turn(), DRIVERS.c.stays)
+        """Return the other drivers that stay; if any do, this one counts no more from here on. Only in a turn.
+
+        One that was killed must be left nothing: whoever stays counts as soon as it gave a sign of life after this one
+        asked first.
+        """
+        connection = self._in_turn()
+        if self._asked_at is None:
+            self._asked_at = connection.execute(sa.select(NOW)).scalar_one()
+        others = self._names(connection, DRIVERS.c.stays, DRIVERS.c.beat > self._asked_at)
         if others:
             self._set_staying(False)
         return others
+
+    def may_have_company(self) -> bool:
+        """Say whether another driver stays, or was killed so lately that nobody can tell. Only in a turn."""
+        return bool(self._names(self._in_turn(), DRIVERS.c.stays))
 
     def begin_ending(self) -> None:
         """Take the end of the search, with all that follows the trials; only in a turn, if no other driver stays.

@@ -40,6 +40,16 @@ def wait_until_dead(crew: PostgresCrew, number: int) -> None:
     raise AssertionError("it lives on")
 
 
+def leaves(crew: PostgresCrew) -> bool:
+    """Say whether a driver leaves the search to another one, as soon as that gives a sign of life."""
+    for _ in range(20):
+        with crew.turn():
+            if crew.leave_to_others():
+                return True
+        threading.Event().wait(0.05)
+    return False
+
+
 def cut_off(engine: sa.Engine) -> None:
     """End the connections that are within a transaction, as the database does when they stay silent."""
     with engine.begin() as connection:
@@ -179,8 +189,7 @@ def test_who_does_not_train_yet_is_left_nothing(join: Join) -> None:
         assert one.others(), "it may still read its images"
     with newcomer.turn():
         newcomer.stay()
-    with one.turn():
-        assert one.leave_to_others()
+    assert leaves(one)
 
 
 def test_one_driver_is_at_the_end_of_a_search_and_others_see_it(join: Join) -> None:
@@ -234,15 +243,46 @@ def test_the_last_driver_ends_the_search(join: Join) -> None:
         with driver.turn():
             driver.stay()
 
-    with one.turn():
-        assert one.leave_to_others()
+    assert leaves(one)
     with other.turn():
         assert not other.leave_to_others()
+        assert not other.may_have_company()
         assert other.others(), "it may still let its workers go"
     with one.turn():
         one.claim(1)
     with other.turn():
         assert not all(other.claimed().values())
+
+
+def test_a_driver_that_was_killed_is_left_nothing(join: Join) -> None:
+    killed, other = join(beats=False), join()
+    for driver in (killed, other):
+        with driver.turn():
+            driver.stay()
+
+    with other.turn():
+        assert not other.leave_to_others(), "it gave no sign of life since"
+        assert other.may_have_company(), "it may be alive"
+    assert not leaves(other)
+    with other.turn():
+        assert not other.may_have_company()
+
+
+def test_a_driver_that_had_more_to_do_wants_a_new_sign_of_life(join: Join) -> None:
+    one, other = join(), join(beats=False)
+    for driver in (one, other):
+        with driver.turn():
+            driver.stay()
+    with one.turn():
+        assert not one.leave_to_others()
+    other._beat()
+    with one.turn():
+        one.claim(3)
+
+    with one.turn():
+        assert not one.leave_to_others()
+    other._beat()
+    assert leaves(one)
 
 
 def test_a_driver_that_is_gone_is_gone_at_once(join: Join) -> None:
