@@ -4,9 +4,10 @@ It is done once, before the first trial; from then on the answer is part of ever
 never depends on how busy the machine was.
 """
 
+import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,7 @@ SHARE_OF_LIMIT = 0.5  # of a time limit, in which a full training should fit
 PATIENCE_SECONDS = 1.0  # for one step; a model that is slower is not tried on larger portions
 ENOUGH_SECONDS = 0.3  # of timed steps; shorter ones are repeated
 LONG_SECONDS = 10.0  # of a step; one that takes this long is not repeated
+MEASURING_SHARE = 0.05  # of a time limit, that all of the timing may take
 FIRST_STEP = 8  # images of the step before, which also sets things up
 SECONDS_BETWEEN_EVENTS = 0.5
 THREADS_PORTION = 16  # images of the steps that threads are chosen by
@@ -63,10 +65,11 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
     torch.set_num_threads(order.num_cores)
     examples = [_examples(config, data_set, device, emit) for config in configs]
     timed = [pair for pair in zip(configs, examples, strict=True) if not isinstance(pair[0].model, Classical)]
-    threads = order.threads or (_threads(order, *timed[0]) if timed else 1)
+    until = _deadlines(order, num=len(timed) + (order.threads is None))
+    threads = order.threads or (_threads(order, *timed[0], until=next(until)) if timed else 1)
     portions: dict[str, dict[int, float]] = defaultdict(dict)
     for config, images in timed:
-        portion, rate = _best_portion(_with(config, threads=threads), images, order)
+        portion, rate = _best_portion(_with(config, threads=threads), images, order, until=next(until))
         portions[model_name(config.model)][portion] = rate
     return Measured(
         device=str(device),
@@ -77,6 +80,14 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
         threads=threads,
         workers=_workers(order, device, threads),
     )
+
+
+def _deadlines(order: MeasureOrder, *, num: int) -> Iterator[float]:
+    """Yield until when each of some things may be timed, one after the other: of what is left, all get the same."""
+    end = math.inf if order.seconds is None else time.perf_counter() + MEASURING_SHARE * order.seconds
+    for left in range(num, 0, -1):
+        now = time.perf_counter()
+        yield now + max(0.0, end - now) / left
 
 
 def _workers(order: MeasureOrder, device: torch.device, threads: int) -> int:
@@ -108,7 +119,7 @@ def _examples(
     return (on_features(state.model, config, data_set, splits, tell) or splits)[0]
 
 
-def _threads(order: MeasureOrder, config: JobConfig, images: Examples) -> int:
+def _threads(order: MeasureOrder, config: JobConfig, images: Examples, *, until: float) -> int:
     """Return the most threads that keep most of the rate per thread; an accelerator's job needs just one.
 
     Within a time limit, a job gets enough of them for a full training, if any number is enough.
@@ -116,7 +127,7 @@ def _threads(order: MeasureOrder, config: JobConfig, images: Examples) -> int:
     if images.device.type != "cpu":
         return 1
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
-    rates = {n: _rate(_with(config, threads=n), images, order, portion=THREADS_PORTION) for n in counts}
+    rates = {n: _rate(_with(config, threads=n), images, order, portion=THREADS_PORTION, until=until) for n in counts}
     per_thread = max(rate / count for count, rate in rates.items())
     chosen = max(count for count, rate in rates.items() if rate / count >= WORTH_THREADS * per_thread)
     if order.seconds is None:
@@ -126,12 +137,14 @@ def _threads(order: MeasureOrder, config: JobConfig, images: Examples) -> int:
     return max(chosen, min(enough, default=max(rates, key=lambda count: rates[count])))
 
 
-def _best_portion(config: JobConfig, images: Examples, order: MeasureOrder) -> tuple[int, float]:
-    """Grow the portion while that pays; return the largest that is near the best, with its images per second."""
+def _best_portion(config: JobConfig, images: Examples, order: MeasureOrder, *, until: float) -> tuple[int, float]:
+    """Grow the portion while that pays and time is left; return the largest near the best, with its images a second."""
     rates: dict[int, float] = {}
     for portion in _candidates(config, images):
+        if rates and time.perf_counter() >= until:
+            break
         try:
-            rates[portion] = _rate(config, images, order, portion=portion)
+            rates[portion] = _rate(config, images, order, portion=portion, until=until)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -151,10 +164,11 @@ def _candidates(config: JobConfig, images: Examples) -> Iterable[int]:
     return [size for size in PORTIONS if size < largest] + [largest]
 
 
-def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: int) -> float:
+def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: int, until: float) -> float:
     """Return the images per second of training steps on portions of one size.
 
-    The first step on a portion of this size has its memory fetched from the system; the best of several counts.
+    The first step on a portion of this size has its memory fetched from the system; the best of several counts, or
+    this first one alone, where the time is up.
     """
     torch.set_num_threads(config.runtime.threads)
     size = min(portion, len(images))
@@ -162,7 +176,7 @@ def _rate(config: JobConfig, images: Examples, order: MeasureOrder, *, portion: 
     state = begin(trial, load_data_set(order.data_root), images, is_new=False)  # its speed is that of any weights
     take_step(state, trial, images, torch.arange(min(size, FIRST_STEP)))
     seconds: list[float] = []
-    while _is_unsure(seconds):
+    while not seconds or (_is_unsure(seconds) and time.perf_counter() < until):
         start = time.perf_counter()
         take_step(state, trial, images, torch.arange(size))
         _wait(images)

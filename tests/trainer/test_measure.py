@@ -110,6 +110,28 @@ def test_a_step_that_takes_very_long_is_not_repeated(stripes: DataSet, monkeypat
     assert sizes == [8, 16] * len(NAMES)
 
 
+@pytest.mark.parametrize(("seconds", "sizes"), [(10.0, [2, 2, 2, 2]), (30.0, [2, 2, 2, 4, 4, 2, 2, 2]), (1e6, None)])
+def test_timing_takes_a_small_share_of_a_time_limit(
+    stripes: DataSet, monkeypatch: pytest.MonkeyPatch, seconds: float, sizes: list[int] | None
+) -> None:
+    now, seen = [0.0], list[int]()
+
+    def step(state: TrainState, config: JobConfig, images: Examples, indices: Tensor) -> None:
+        now[0] += 0.2
+        seen.append(len(indices))
+
+    monkeypatch.setattr(trainer.measure, "PORTIONS", (2, 4, 8))
+    monkeypatch.setattr(trainer.measure, "take_step", step)
+    monkeypatch.setattr(trainer.measure, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    measure(measure_order(stripes, batch_size=16, threads=1))
+    unlimited = seen.copy()
+    seen.clear()
+    measure(measure_order(stripes, batch_size=16, threads=1, seconds=seconds))
+
+    assert seen == (unlimited if sizes is None else sizes)
+
+
 def test_a_device_that_is_not_here_cannot_be_measured(stripes: DataSet) -> None:
     with pytest.raises(ConfigError, match="Device 'cuda:99' was asked for"):
         measure(measure_order(stripes, device="cuda:99"))
