@@ -65,6 +65,7 @@ def test_make_targets_that_the_pages_name_exist(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.thorough
 def test_the_commands_of_the_pages_run(tmp_path: Path, template: Path) -> None:
     desk = make_desk(tmp_path, template=template)
     _make_photos(tmp_path / "photos")

@@ -15,7 +15,7 @@ from search.trials import Trial
 from tests.books import assert_books_agree
 from tests.command import Desk, make_desk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 JOB = ("train", "--space", "tiny.yaml", "--set", "training.epochs=2", "--set", "model.width=4", "--study", "one")
 SEARCH = ("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1")

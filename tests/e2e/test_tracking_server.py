@@ -40,6 +40,7 @@ def server(root: Path, port: int) -> Iterator[str]:
         process.wait(20)
 
 
+@pytest.mark.thorough
 def test_a_search_logs_to_a_server_as_to_a_file(desk: Desk, template: Path) -> None:
     shutil.copy(template, desk.root / "server.db")
 

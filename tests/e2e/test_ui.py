@@ -12,7 +12,7 @@ from tests.command import Desk, free_port, wait_until_gone
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_ui_serves_both_pages_until_it_is_interrupted(desk: Desk, number: signal.Signals) -> None:
     assert desk.run("search", "--space", "tiny.yaml", "--trials", "2").returncode == 0
     ports = free_port(), free_port()

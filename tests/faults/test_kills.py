@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SEARCH = ("search", "--space", "tiny.yaml", "--trials", "4")
 SHORT = ("search", "--space", "tiny.yaml", "--trials", "3", "--workers", "1")
 Results = dict[int, list[tuple[float, float, float]]]  # by trial: epochs, training loss, validation loss
-DRIVER_POINTS = (
-    "after_ask",
-    "after_log",
-    "after_start",
-    "before_tell",
-    "after_tell",
-)
-TRACKING_POINTS = ("after_mlflow_run", "in_artifact_upload")
-WORKER_POINTS = ("mid_epoch", "in_checkpoint_write", "after_checkpoint")
+rest = partial(pytest.param, marks=pytest.mark.thorough)  # of what is much alike
+DRIVER_POINTS = ("after_ask", rest("after_log"), rest("after_start"), rest("before_tell"), rest("after_tell"))
+TRACKING_POINTS = (rest("after_mlflow_run"), "in_artifact_upload")
+WORKER_POINTS = ("mid_epoch", "in_checkpoint_write", rest("after_checkpoint"))
 
 
 def results_of(desk: Desk) -> Results:
@@ -132,7 +128,7 @@ def test_f2_a_driver_killed_at_any_point_leaves_a_study_that_goes_on(
     assert results_of(desk) == undisturbed, "bit for bit"
 
 
-@pytest.mark.parametrize("point", ["in_refit", "after_refit"])
+@pytest.mark.parametrize("point", ["in_refit", rest("after_refit")])
 def test_f2_a_refit_that_is_killed_is_gone_on_with_and_tested_once(desk: Desk, point: str) -> None:
     marker = desk.root / "crashed"
     killed = desk.run(*SEARCH, "--workers", "1", AUTOCLF_CRASH_AT=f"{point}:{marker}")
@@ -189,7 +185,7 @@ def test_f3_workers_of_a_killed_driver_end_and_the_study_goes_on(slow_desk: Desk
     assert results_of(slow_desk) == slow_undisturbed
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, rest(signal.SIGTERM)])
 def test_f6_asked_once_it_drains_and_can_be_resumed(
     slow_desk: Desk, number: signal.Signals, slow_undisturbed: Results
 ) -> None:

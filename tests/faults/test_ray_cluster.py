@@ -263,6 +263,7 @@ def _pids(node: Any) -> set[int]:
     return {child.pid for child in psutil.Process(raylet.process.pid).children(recursive=True)}
 
 
+@pytest.mark.thorough
 def test_f30_two_jobs_share_a_gpu_and_a_third_waits(connect: Any, digits: DataSet, tmp_path: Path) -> None:
     executor = connect(cpus_per_trial=0.25, gpus_per_trial=0.5)
     assert executor.num_slots == 4
@@ -320,6 +321,7 @@ def killed_at_work(running: Running) -> dict[str, Any]:
             return begun
 
 
+@pytest.mark.thorough
 def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
     (desk.root / "tiny.yaml").write_text(SLOWER.replace("rungs: [4, 12]", "rungs: [16, 32]"))  # there is time to strike
@@ -344,6 +346,7 @@ def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(s
     assert struck.state.value in ("complete", "pruned")
 
 
+@pytest.mark.thorough
 def test_f29_a_head_that_is_lost_ends_the_search_which_goes_on_without_it(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
     search = ("search", "--space", "tiny.yaml", "--trials", "16", "--no-race")

@@ -127,6 +127,7 @@ def test_f4_two_drivers_and_their_workers_killed_ten_times_lose_nothing(sharing:
     assert sum(trial.deaths for trial in trials) <= killed["worker"]
 
 
+@pytest.mark.thorough
 def test_f7_a_driver_that_sleeps_longer_than_others_wait_does_no_harm(sharing: Sharing) -> None:
     sleeper = sharing.start()
     while sharing.logs() < 2:
@@ -147,6 +148,7 @@ def test_f7_a_driver_that_sleeps_longer_than_others_wait_does_no_harm(sharing: S
     assert_books_agree(sharing.desk.store, sharing.study, num_trials=NUM_TRIALS, storage=sharing.storage)
 
 
+@pytest.mark.thorough
 def test_f2_an_ending_that_is_killed_is_taken_by_another_driver(sharing: Sharing) -> None:
     dead = sharing.start(num_trials=4)
     sharing.wait_for(dead, "refitting")
@@ -164,6 +166,7 @@ def test_f2_an_ending_that_is_killed_is_taken_by_another_driver(sharing: Sharing
     assert_books_agree(sharing.desk.store, sharing.study, num_trials=4, storage=sharing.storage)
 
 
+@pytest.mark.thorough
 def test_f7_a_driver_that_sleeps_at_the_end_leaves_it_to_who_took_it(sharing: Sharing) -> None:
     sleeper = sharing.start(num_trials=4)
     sharing.wait_for(sleeper, "refitting")
@@ -180,6 +183,7 @@ def test_f7_a_driver_that_sleeps_at_the_end_leaves_it_to_who_took_it(sharing: Sh
     assert_books_agree(sharing.desk.store, sharing.study, num_trials=4, storage=sharing.storage)
 
 
+@pytest.mark.thorough
 def test_a_store_that_is_not_shared_is_refused(sharing: Sharing, tmp_path_factory: pytest.TempPathFactory) -> None:
     first = sharing.start()
     while sharing.logs() < 1:
@@ -196,6 +200,7 @@ def test_a_store_that_is_not_shared_is_refused(sharing: Sharing, tmp_path_factor
     assert "Drivers of one study share its store" in done.stderr
 
 
+@pytest.mark.thorough
 def test_f11_a_database_that_restarts_in_a_search_loses_nothing(sharing: Sharing, server: Server) -> None:
     driver = sharing.start()
     for num_begun in (2, 5):

@@ -13,7 +13,7 @@ from tests.command import Desk, make_desk
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("seconds", [5, 60])
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.thorough)])
 def test_f9_a_locked_study_database_costs_time_and_nothing_else(desk: Desk, seconds: float) -> None:
     with desk.started("search", "--space", "tiny.yaml", "--trials", "4", "--workers", "1") as running:
         running.wait_for("started", trial=1)
@@ -26,6 +26,7 @@ def test_f9_a_locked_study_database_costs_time_and_nothing_else(desk: Desk, seco
     assert_books_agree(desk.store, "tiny", num_trials=4)
 
 
+@pytest.mark.thorough
 def test_f12_four_first_starts_at_once_make_one_sound_database(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     names = [f"study-{number}" for number in range(4)]

@@ -29,6 +29,7 @@ def of_device(config: JobConfig, device: str) -> JobConfig:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_a_translated_network_learns_the_same_and_goes_on_to_the_last_bit(splits: Splits) -> None:
     plain = tiny_job(splits.data_set, MODELS["vit"])  # without batch norms, so from the first step on

@@ -96,5 +96,6 @@ def test_an_exported_model_gives_the_same_probabilities(digits: DataSet, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.thorough
 def test_any_exported_model_gives_the_same_probabilities(stripes: DataSet, tmp_path: Path, name: str) -> None:
     check_export(stripes, MODELS[name], tmp_path / "model.onnx")

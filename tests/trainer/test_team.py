@@ -111,6 +111,7 @@ def test_batch_norms_of_two_processes_are_those_of_portions(data_set: DataSet, t
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_team_that_is_stopped_leaves_a_checkpoint_and_goes_on(data_set: DataSet, tmp_path: Path) -> None:
     settings = VIT | {"runtime.processes": 2, "training.epochs": 400.0}
     order = train_order(data_set, tmp_path / "job", settings, until=400.0)
