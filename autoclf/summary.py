@@ -12,7 +12,7 @@ from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
 from search.run import Outcome
-from search.schedulers import Enough
+from search.schedulers import ENOUGH_PERFECT, Enough
 from search.trials import NO_ROOM, OVER_LIMITS, State
 from trainer.config import JobConfig, flat
 from trainer.settings import Classical, Plateau, is_pretrained, left_out
@@ -201,6 +201,11 @@ def _why_no_more(outcome: Outcome, request: Request) -> str:
     reached = enough.target_trial(outcome.trials, metric)
     if reached is not None:
         return f"{run_name(reached)} has reached the target of {enough.target:g}."
+    if enough.has_nothing_to_gain(outcome.trials, metric):
+        return (
+            f"{ENOUGH_PERFECT} of them have a {metric} of 1, and no other could be seen to be better. More validation "
+            "images can tell them apart (data.val_fraction), or `objective: val/loss`."
+        )
     if enough.patience_trials is not None or enough.patience_seconds is not None:
         return "the last ones brought nothing better (--patience), or there was no time for another to come far."
     return "there was no time for another to come far."

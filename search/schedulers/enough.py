@@ -1,4 +1,4 @@
-"""When a search has enough before its trials are used up: a target that is reached, or patience that is at its end."""
+"""When a search has enough before its trials are used up: a target, patience that is at its end, or nothing to gain."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,9 @@ from search.request import Request
 from search.schedulers.base import Action, Finish, Scheduler, Situation
 from search.schedulers.promotion import estimate
 from search.trials import OBJECTIVES, State, Trial, result_at, score
+
+PERFECT = 1.0  # of any objective that is a share
+ENOUGH_PERFECT = 4  # trials; as many as may race in the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,14 @@ class Enough:
         wanted = OBJECTIVES[objective] * self.target
         complete = (trial for trial in trials if trial.state is State.COMPLETE)
         return next((trial for trial in complete if score(trial.results[-1], objective) >= wanted), None)
+
+    @staticmethod
+    def has_nothing_to_gain(trials: Sequence[Trial], objective: str) -> bool:
+        """Say whether enough trials answer every validation image rightly: no other could be seen to be better."""
+        if OBJECTIVES[objective] < 0:
+            return False
+        complete = (trial for trial in trials if trial.state is State.COMPLETE)
+        return sum(score(trial.results[-1], objective) >= PERFECT for trial in complete) >= ENOUGH_PERFECT
 
     def is_out_of_patience(
         self, trials: Sequence[Trial], rungs: Sequence[float], objective: str, *, seconds: Callable[[float], float]
@@ -78,7 +89,8 @@ class UntilEnough:
 
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
-        if self.enough.target_trial(situation.trials, self.objective) is not None:
+        is_at_target = self.enough.target_trial(situation.trials, self.objective) is not None
+        if is_at_target or self.enough.has_nothing_to_gain(situation.trials, self.objective):
             return Finish()
         is_over = self.enough.is_out_of_patience(
             situation.trials, self.rungs, self.objective, seconds=lambda moment: self.now() - max(moment, self.began)

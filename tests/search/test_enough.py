@@ -1,4 +1,4 @@
-"""A target that is reached, and patience that is at its end."""
+"""A target that is reached, patience that is at its end, and a score that cannot be better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,8 @@ from search_samples import METRIC, RUNGS, Stage, after, new_trial, ordered, tria
 from typer import BadParameter
 
 from autoclf.options import patience
-from search.schedulers import Action, Enough, Finish, Promotion, Resume, Situation, Start, UntilEnough
+from search.race import MOST_FINALISTS
+from search.schedulers import ENOUGH_PERFECT, Action, Enough, Finish, Promotion, Resume, Situation, Start, UntilEnough
 from search.trials import State, Trial
 
 PROMOTION = Promotion(rungs=RUNGS, eta=3, objective=METRIC)
@@ -107,6 +108,28 @@ def test_time_that_a_study_lay_idle_tries_no_patience() -> None:
 
 def test_without_a_reading_there_is_nothing_to_be_impatient_about() -> None:
     assert decide(Enough(patience_trials=1, patience_seconds=1.0), []) == Start(1.0)
+
+
+def perfect(number: int, *, ended: State | None = State.COMPLETE) -> Trial:
+    return trial_at(number, {1.0: 0.5, 3.0: 0.6, 9.0: 1.0}, ended=ended)
+
+
+def test_it_ends_when_as_many_as_may_race_answer_all_images_rightly() -> None:
+    assert ENOUGH_PERFECT == MOST_FINALISTS
+    few = [perfect(number) for number in range(ENOUGH_PERFECT - 1)]
+    almost = trial_at(len(few), {1.0: 0.5, 3.0: 0.6, 9.0: 0.999}, ended=State.COMPLETE)
+
+    assert decide(Enough(), [*few, almost]) == Start(1.0)
+    assert decide(Enough(), [*few, almost, perfect(len(few) + 1)]) == Finish()
+
+
+def test_what_is_not_trained_to_the_end_or_is_no_share_may_have_any_score() -> None:
+    trials = [perfect(number) for number in range(ENOUGH_PERFECT)]
+    ended = [perfect(number, ended=State.PRUNED) for number in range(ENOUGH_PERFECT)]
+
+    assert not Enough.has_nothing_to_gain(ended, METRIC)
+    assert Enough.has_nothing_to_gain(trials, METRIC)
+    assert not Enough.has_nothing_to_gain(trials, "val/loss")
 
 
 def test_a_whole_search_ends_early_in_good_order(stage: Stage) -> None:
