@@ -17,7 +17,7 @@ from search.refit import Bench, Refit, is_for, known_refit, refit, refit_config,
 from search.refit import kept_free as kept_for_refit
 from search.repeats import Repeats, finalist_of, seed_of
 from search.request import Request
-from search.schedulers import reserve
+from search.schedulers import has_nothing_to_gain, reserve
 from search.store import Store
 from search.study import Study
 from search.trials import State, Trial
@@ -112,10 +112,12 @@ class Ending:
         if not self.request.races:
             return None
         objective = self.request.space.objective.metric
-        allowed = MOST_OF_TRAINING * sum(trial.train_seconds for trial in trials)
         found = finalists(trials, objective, self._answers)
         if len(found) < 2:
             return None
+        allowed = MOST_OF_TRAINING * sum(trial.train_seconds for trial in trials)
+        if has_nothing_to_gain(trials, objective):  # the search has ended early, and this is all that can still tell
+            allowed = max(allowed, sum(trial.train_seconds for trial in found))
         repeats = Repeats(study=self.study.name, space=self.request.space, store=self.store, searched=trials)
         repeats.recover()
         race = Race(

@@ -37,14 +37,6 @@ class Enough:
         complete = (trial for trial in trials if trial.state is State.COMPLETE)
         return next((trial for trial in complete if score(trial.results[-1], objective) >= wanted), None)
 
-    @staticmethod
-    def has_nothing_to_gain(trials: Sequence[Trial], objective: str) -> bool:
-        """Say whether enough trials answer every validation image rightly: no other could be seen to be better."""
-        if OBJECTIVES[objective] < 0:
-            return False
-        complete = (trial for trial in trials if trial.state is State.COMPLETE)
-        return sum(score(trial.results[-1], objective) >= PERFECT for trial in complete) >= ENOUGH_PERFECT
-
     def is_out_of_patience(
         self, trials: Sequence[Trial], rungs: Sequence[float], objective: str, *, seconds: Callable[[float], float]
     ) -> bool:
@@ -70,6 +62,22 @@ class Enough:
         )
 
 
+def has_nothing_to_gain(trials: Sequence[Trial], objective: str, *, when_complete: bool = True) -> bool:
+    """Say whether enough trials answer every validation image rightly: no other could be seen to be better.
+
+    Args:
+        trials: So far.
+        objective: Of the study.
+        when_complete: Only those that were trained to the end count; else, what the others were read as last does, too.
+    """
+    if OBJECTIVES[objective] < 0:
+        return False
+    counted = (State.COMPLETE,) if when_complete else (State.COMPLETE, State.PAUSED, State.RUNNING)
+    last = (t.results[-1] for t in trials if t.state in counted and t.results)
+    # before an epoch is over, only a part of the images is looked at
+    return sum(r.epoch >= 1 and score(r, objective) >= PERFECT for r in last) >= ENOUGH_PERFECT
+
+
 def _came_at(trial: Trial) -> float:
     """Return when a trial with results came to its last rung, or to its first reading before there was any."""
     at_rungs = (result_at(trial, rung) for rung in reversed(trial.reached))
@@ -89,12 +97,12 @@ class UntilEnough:
 
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
-        is_at_target = self.enough.target_trial(situation.trials, self.objective) is not None
-        if is_at_target or self.enough.has_nothing_to_gain(situation.trials, self.objective):
+        trials, objective = situation.trials, self.objective
+        if self.enough.target_trial(trials, objective) is not None or has_nothing_to_gain(trials, objective):
             return Finish()
-        is_over = self.enough.is_out_of_patience(
-            situation.trials, self.rungs, self.objective, seconds=lambda moment: self.now() - max(moment, self.began)
+        is_over = has_nothing_to_gain(trials, objective, when_complete=False) or self.enough.is_out_of_patience(
+            trials, self.rungs, objective, seconds=lambda moment: self.now() - max(moment, self.began)
         )
-        most = min(situation.max_trials, len(situation.trials)) if is_over else situation.max_trials
+        most = min(situation.max_trials, len(trials)) if is_over else situation.max_trials
         has_target = self.enough.target is not None
         return self.scheduler.decide(replace(situation, max_trials=most, ends_at_target=has_target))

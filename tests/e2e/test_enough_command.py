@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search.room import size_of_state
+from search.schedulers import ENOUGH_PERFECT
 from search.store import Store
 from search.trials import NO_ROOM, State, Trial
 from tests.books import assert_books_agree
@@ -43,6 +45,22 @@ def test_patience_ends_a_search_with_its_best_trained_to_the_end(desk: Desk, pat
     assert outcome["trials"] < MANY
     assert trials[outcome["winner"]].state is State.COMPLETE
     assert trials[outcome["winner"]].epoch == 4, "the last rung"
+
+
+def test_when_no_trial_could_be_seen_to_be_better_the_search_ends_and_says_so(desk: Desk) -> None:
+    """Black and white images are told apart by any network, so every score is as high as can be."""
+    labels = np.arange(400) % 2
+    noise = np.random.default_rng(0).integers(0, 100, (400, 8, 8, 1))
+    images = (noise + 150 * labels[:, None, None, None]).astype(np.uint8)
+    np.savez(desk.root / "easy.npz", x_train=images, y_train=labels, x_test=images[:50], y_test=labels[:50])
+
+    done = desk.run("search", "--space", "tiny.yaml", "--data", "npz:easy.npz", "--trials", str(MANY), *ALONE)
+
+    assert done.returncode == 0, done.stderr
+    complete = [trial for trial in Store(desk.store).trials("tiny") if trial.state is State.COMPLETE]
+    assert sum(trial.results[-1].val_accuracy == 1 for trial in complete) == ENOUGH_PERFECT
+    assert "4 of them have a val/accuracy of 1, and no other could be seen to be better" in done.stdout
+    assert "search on" not in done.stdout, "it would end at once"
 
 
 def test_checkpoints_that_have_no_room_give_way_and_it_is_said(desk: Desk) -> None:

@@ -121,6 +121,15 @@ def test_without_wish_or_rivals_or_pay_there_is_no_race(ending: Ending, finalist
     assert [notice.kind for notice in told] == ["no_race"], "a quarter of two trials pays for no repeat"
 
 
+def test_where_nothing_else_can_tell_each_finalist_races_once(ending: Ending, ground: Ground) -> None:
+    perfect = [complete(number, 1.0, rate=0.01 * (number + 1), store_of=ground) for number in range(4)]
+
+    standing = ending.race(perfect)
+
+    assert standing is not None
+    assert (standing.num_rounds, standing.winner) == (1, 0), "a round takes as long as all of the search has trained"
+
+
 def test_an_interrupted_race_goes_on(ending: Ending, finalists: list[Trial]) -> None:
     assert replace(ending, is_interrupted=lambda: True).race(finalists) is None
     assert remembered_standing(ending.study) is None

@@ -9,7 +9,18 @@ from typer import BadParameter
 
 from autoclf.options import patience
 from search.race import MOST_FINALISTS
-from search.schedulers import ENOUGH_PERFECT, Action, Enough, Finish, Promotion, Resume, Situation, Start, UntilEnough
+from search.schedulers import (
+    ENOUGH_PERFECT,
+    Action,
+    Enough,
+    Finish,
+    Promotion,
+    Resume,
+    Situation,
+    Start,
+    UntilEnough,
+    has_nothing_to_gain,
+)
 from search.trials import State, Trial
 
 PROMOTION = Promotion(rungs=RUNGS, eta=3, objective=METRIC)
@@ -110,8 +121,8 @@ def test_without_a_reading_there_is_nothing_to_be_impatient_about() -> None:
     assert decide(Enough(patience_trials=1, patience_seconds=1.0), []) == Start(1.0)
 
 
-def perfect(number: int, *, ended: State | None = State.COMPLETE) -> Trial:
-    return trial_at(number, {1.0: 0.5, 3.0: 0.6, 9.0: 1.0}, ended=ended)
+def perfect(number: int) -> Trial:
+    return trial_at(number, {1.0: 0.5, 3.0: 0.6, 9.0: 1.0}, ended=State.COMPLETE)
 
 
 def test_it_ends_when_as_many_as_may_race_answer_all_images_rightly() -> None:
@@ -123,13 +134,29 @@ def test_it_ends_when_as_many_as_may_race_answer_all_images_rightly() -> None:
     assert decide(Enough(), [*few, almost, perfect(len(few) + 1)]) == Finish()
 
 
-def test_what_is_not_trained_to_the_end_or_is_no_share_may_have_any_score() -> None:
-    trials = [perfect(number) for number in range(ENOUGH_PERFECT)]
-    ended = [perfect(number, ended=State.PRUNED) for number in range(ENOUGH_PERFECT)]
+@pytest.mark.parametrize(("accuracy", "may_begin"), [(0.999, True), (1.0, False)])
+def test_when_so_many_do_on_their_way_none_begins(accuracy: float, may_begin: bool) -> None:
+    asked = Asked()
+    trials = [*(perfect(number) for number in range(ENOUGH_PERFECT - 1)), read(ENOUGH_PERFECT - 1, accuracy)]
+    scheduler = UntilEnough(scheduler=asked, enough=Enough(), rungs=RUNGS, objective=METRIC, began=0.0)
 
-    assert not Enough.has_nothing_to_gain(ended, METRIC)
-    assert Enough.has_nothing_to_gain(trials, METRIC)
-    assert not Enough.has_nothing_to_gain(trials, "val/loss")
+    scheduler.decide(Situation(trials=trials, max_trials=99, seconds_left=None, has_free_slot=True))
+
+    assert [situation.max_trials for situation in asked.situations] == [99 if may_begin else len(trials)]
+
+
+def test_a_part_of_the_images_or_a_loss_or_a_trial_that_was_ended_says_nothing() -> None:
+    trials = [perfect(number) for number in range(ENOUGH_PERFECT)]
+    early = [
+        replace(trial, results=(replace(trial.results[-1], epoch=0.9),), state=State.PAUSED, reached=(0.9,))
+        for trial in trials
+    ]
+    ended = [replace(trial, state=State.PRUNED) for trial in trials]
+
+    assert has_nothing_to_gain(trials, METRIC)
+    assert not has_nothing_to_gain(trials, "val/loss")
+    assert not has_nothing_to_gain(early, METRIC, when_complete=False)
+    assert not has_nothing_to_gain(ended, METRIC, when_complete=False)
 
 
 def test_a_whole_search_ends_early_in_good_order(stage: Stage) -> None:
