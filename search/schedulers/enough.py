@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from search.request import Request
-from search.schedulers.base import Action, Finish, Scheduler, Situation
+from search.schedulers.base import Action, Finish, Resume, Scheduler, Situation, Wait
+from search.schedulers.closing import fits, following_rung
 from search.schedulers.promotion import estimate
 from search.trials import OBJECTIVES, State, Trial, result_at, score
 
@@ -38,7 +39,7 @@ class Enough:
         return next((trial for trial in complete if score(trial.results[-1], objective) >= wanted), None)
 
     def is_out_of_patience(
-        self, trials: Sequence[Trial], rungs: Sequence[float], objective: str, *, seconds: Callable[[float], float]
+        self, trials: Sequence[Trial], rungs: Sequence[float], objective: str, *, began: float, now: float
     ) -> bool:
         """Say whether no better configuration came for as long as the user waits.
 
@@ -46,8 +47,10 @@ class Enough:
             trials: So far. The best is the one of which most is expected at the last rung.
             rungs: Epochs, rising.
             objective: Of the study.
-            seconds: Of this run of the search since a moment, given in seconds since 1970. The best counts as found
-                when it came to its last rung: what it reads on the way to the next one is no better configuration.
+            began: When this run of the search did, in seconds since 1970: what was before tries no patience. The best
+                counts as found when it came to its last rung: what it reads on the way to the next one is no better
+                configuration.
+            now: In seconds since 1970.
         """
         if self.patience_trials is None and self.patience_seconds is None:
             return False
@@ -55,27 +58,27 @@ class Enough:
         if not expected:
             return False
         best = max(expected, key=lambda number: (expected[number], -number))
-        num_since = sum(1 for number in expected if number > best)
-        waited = seconds(_came_at(trials[best]))
+        num_since = sum(1 for number in expected if number > best and trials[number].created_at >= began)
+        waited = now - max(_came_at(trials[best]), began)
         return (self.patience_trials is not None and num_since >= self.patience_trials) or (
             self.patience_seconds is not None and waited >= self.patience_seconds
         )
 
 
-def has_nothing_to_gain(trials: Sequence[Trial], objective: str, *, when_complete: bool = True) -> bool:
-    """Say whether enough trials answer every validation image rightly: no other could be seen to be better.
+def has_nothing_to_gain(trials: Sequence[Trial], objective: str) -> bool:
+    """Say whether enough complete trials answer every validation image rightly: no other could be seen to be better."""
+    return sum(trial.state is State.COMPLETE for trial in perfect(trials, objective)) >= ENOUGH_PERFECT
 
-    Args:
-        trials: So far.
-        objective: Of the study.
-        when_complete: Only those that were trained to the end count; else, what the others were read as last does, too.
-    """
+
+def perfect(trials: Sequence[Trial], objective: str) -> list[Trial]:
+    """Return the trials that answer every image rightly, as far as they were read, whoever is farthest first."""
     if OBJECTIVES[objective] < 0:
-        return False
-    counted = (State.COMPLETE,) if when_complete else (State.COMPLETE, State.PAUSED, State.RUNNING)
-    last = (t.results[-1] for t in trials if t.state in counted and t.results)
+        return []
+    counted = (State.COMPLETE, State.PAUSED, State.RUNNING)
+    read = [trial for trial in trials if trial.state in counted and trial.results]
     # before an epoch is over, only a part of the images is looked at
-    return sum(r.epoch >= 1 and score(r, objective) >= PERFECT for r in last) >= ENOUGH_PERFECT
+    found = [t for t in read if t.results[-1].epoch >= 1 and score(t.results[-1], objective) >= PERFECT]
+    return sorted(found, key=lambda trial: (-trial.results[-1].epoch, trial.number))
 
 
 def _came_at(trial: Trial) -> float:
@@ -100,9 +103,23 @@ class UntilEnough:
         trials, objective = situation.trials, self.objective
         if self.enough.target_trial(trials, objective) is not None or has_nothing_to_gain(trials, objective):
             return Finish()
-        is_over = has_nothing_to_gain(trials, objective, when_complete=False) or self.enough.is_out_of_patience(
-            trials, self.rungs, objective, seconds=lambda moment: self.now() - max(moment, self.began)
-        )
+        is_over = self.enough.is_out_of_patience(trials, self.rungs, objective, began=self.began, now=self.now())
+        if len(perfect(trials, objective)) >= ENOUGH_PERFECT:
+            is_over = True
+            last = self._send_on(situation)
+            if last is not None:
+                return last
         most = min(situation.max_trials, len(trials)) if is_over else situation.max_trials
         has_target = self.enough.target is not None
         return self.scheduler.decide(replace(situation, max_trials=most, ends_at_target=has_target))
+
+    def _send_on(self, situation: Situation) -> Action | None:
+        """Train those to the end that answer every image rightly; None where there is no time for it."""
+        if situation.seconds_left is not None and situation.seconds_left <= 0:
+            return None
+        chosen = perfect(situation.trials, self.objective)[:ENOUGH_PERFECT]
+        for trial in chosen:
+            following = following_rung(trial, self.rungs)
+            if trial.state is State.PAUSED and fits(trial.seconds_until(following), situation):
+                return Resume(trial.number, following) if situation.has_free_slot else Wait()
+        return Wait() if any(trial.state is State.RUNNING for trial in chosen) else None

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from search_samples import METRIC, RUNGS, Stage, after, new_trial, ordered, trial_at
+from search_samples import METRIC, RUNGS, Stage, after, new_trial, ordered, states, trial_at
 from typer import BadParameter
 
 from autoclf.options import patience
+from search.executors.scripted import Script, curve
 from search.race import MOST_FINALISTS
 from search.schedulers import (
     ENOUGH_PERFECT,
@@ -19,9 +20,13 @@ from search.schedulers import (
     Situation,
     Start,
     UntilEnough,
+    Wait,
     has_nothing_to_gain,
 )
+from search.schedulers.enough import perfect as perfect_ones
+from search.strategies import make_strategy
 from search.trials import State, Trial
+from trainer.config import JobConfig
 
 PROMOTION = Promotion(rungs=RUNGS, eta=3, objective=METRIC)
 FINISHED_AT = 100.0
@@ -89,6 +94,15 @@ def test_after_so_many_worse_configurations_none_begins_and_the_best_is_trained_
     )
 
 
+def test_configurations_of_an_earlier_run_try_no_patience() -> None:
+    best, before, now = read(0, 0.9), read(1, 0.5), replace(read(1, 0.5), created_at=1000.0)
+    enough = Enough(patience_trials=1)
+
+    assert decide(enough, [best, before]) == Resume(0, 3.0)
+    assert decide(enough, [best, before], began=1000.0, now=1000.0) == Start(1.0)
+    assert decide(enough, [best, now], began=1000.0, now=1000.0) == Resume(0, 3.0)
+
+
 def test_a_configuration_without_a_reading_tries_no_patience() -> None:
     assert decide(Enough(patience_trials=1), [read(0, 0.9), after(new_trial(1), ordered(1.0))]) == Start(1.0)
 
@@ -142,7 +156,31 @@ def test_when_so_many_do_on_their_way_none_begins(accuracy: float, may_begin: bo
 
     scheduler.decide(Situation(trials=trials, max_trials=99, seconds_left=None, has_free_slot=True))
 
-    assert [situation.max_trials for situation in asked.situations] == [99 if may_begin else len(trials)]
+    assert [situation.max_trials for situation in asked.situations] == ([99] if may_begin else [])
+
+
+@pytest.mark.parametrize("scheduler", ["promotion", "hyperband", "freeze-thaw", "median"])
+def test_whatever_the_scheduler_so_many_are_trained_to_the_end(stage: Stage, scheduler: str) -> None:
+    def answers_all(_number: int, _config: JobConfig) -> Script:
+        return Script(results=curve([1.0] * 9))
+
+    scene = stage(max_trials=20, scripts=answers_all)
+    scene.scheduler = make_strategy(scene.space, seed=0, sampler="random", scheduler=scheduler).scheduler
+
+    assert scene.run()
+
+    assert states(scene.trials)[State.COMPLETE] == ENOUGH_PERFECT
+    assert len(scene.trials) < 20
+
+
+def test_who_answers_all_rightly_goes_on_while_there_is_time() -> None:
+    trials = [read(number, 1.0) for number in range(ENOUGH_PERFECT)]
+    scheduler = UntilEnough(scheduler=PROMOTION, enough=Enough(), rungs=RUNGS, objective=METRIC, began=0.0)
+    late = Situation(trials=trials, max_trials=99, seconds_left=0.0, has_free_slot=True)
+
+    assert scheduler.decide(replace(late, seconds_left=100.0)) == Resume(0, 3.0)
+    assert scheduler.decide(replace(late, seconds_left=100.0, has_free_slot=False)) == Wait()
+    assert scheduler.decide(late) == Finish()
 
 
 def test_a_part_of_the_images_or_a_loss_or_a_trial_that_was_ended_says_nothing() -> None:
@@ -155,8 +193,8 @@ def test_a_part_of_the_images_or_a_loss_or_a_trial_that_was_ended_says_nothing()
 
     assert has_nothing_to_gain(trials, METRIC)
     assert not has_nothing_to_gain(trials, "val/loss")
-    assert not has_nothing_to_gain(early, METRIC, when_complete=False)
-    assert not has_nothing_to_gain(ended, METRIC, when_complete=False)
+    assert not perfect_ones(early, METRIC)
+    assert not perfect_ones(ended, METRIC)
 
 
 def test_a_whole_search_ends_early_in_good_order(stage: Stage) -> None:
