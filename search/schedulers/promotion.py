@@ -90,13 +90,18 @@ def promotion(situation: Situation, rules: Rules, members: Flags | None = None) 
     for place, following in reversed(list(enumerate(rules.rungs[1:]))):
         if place < rules.first:
             return None
-        ranked = ranking(table, place, members)
-        num_best = max(len(ranked) // rules.eta, rules.at_least if len(ranked) else 0)
-        for row in ranked[:num_best][table.waits[ranked[:num_best]] == place].tolist():
-            trial = situation.trials[row]
-            if fits(trial.seconds_until(following), situation):
-                return Resume(trial.number, following)
+        ranked = ranking(table, place, members).tolist()
+        num_best = max(len(ranked) // rules.eta, rules.at_least)
+        if rules.at_least:  # whoever lacks the time takes no other's place
+            ranked = [row for row in ranked if table.waits[row] != place or _has_time(row, following, situation)]
+        for row in ranked[:num_best]:
+            if table.waits[row] == place and _has_time(row, following, situation):
+                return Resume(situation.trials[row].number, following)
     return None
+
+
+def _has_time(row: int, following: float, situation: Situation) -> bool:
+    return fits(situation.trials[row].seconds_until(following), situation)
 
 
 def ranking(table: Table, place: int, members: Flags | None = None) -> NDArray[np.int64]:
