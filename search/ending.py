@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search.answers import Answers, load_answers
 from search.book import best_of
@@ -22,6 +22,7 @@ from search.store import Store
 from search.study import Study
 from search.trials import State, Trial
 from search.winner import remember_standing, remembered_standing, winner_of
+from spaces import Constraints
 from trainer.data import DataSet
 from trainer.jobfiles import PREDICTIONS, remove_leftovers, remove_state
 from trainer.settings import is_pretrained, what_is_trained
@@ -118,7 +119,8 @@ class Ending:
         allowed = MOST_OF_TRAINING * sum(trial.train_seconds for trial in trials)
         if has_nothing_to_gain(trials, objective):  # the search has ended early, and this is all that can still tell
             allowed = max(allowed, sum(trial.train_seconds for trial in found))
-        repeats = Repeats(study=self.study.name, space=self.request.space, store=self.store, searched=trials)
+        space = replace(self.request.space, constraints=Constraints())
+        repeats = Repeats(study=self.study.name, space=space, store=self.store, searched=trials)
         repeats.recover()
         race = Race(
             finalists=affordable(found, allowed),
@@ -146,6 +148,7 @@ class Ending:
             max_trials=len(repeats.trials) + len(race.finalists) * MOST_ROUNDS,
             deadline=self.deadline,
             kept_free=lambda _: self._kept_after_race(trials),
+            may_be_cut_short=False,
             is_interrupted=self.is_interrupted,
             watch=self._tell_of_race(trials),
         )

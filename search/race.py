@@ -163,14 +163,21 @@ class Race:
             missing = [number for number in racing if (number, seed) not in begun]
             if not missing:
                 continue
-            is_paid = len(missing) < len(racing) or self._can_pay(missing, begun)  # a round that has begun is
-            return (missing[0], seed) if is_paid and self._is_in_time(missing, seconds_left) else None
+            is_possible = self._can_pay(missing, begun, seed=seed) and self._is_in_time(missing, seconds_left)
+            return (missing[0], seed) if is_possible else None
         return None
 
-    def _can_pay(self, numbers: Sequence[int], begun: Mapping[tuple[int, int], Trial]) -> bool:
-        """Say whether the share of training pays for another round, beside what has begun."""
+    def _can_pay(self, numbers: Sequence[int], begun: Mapping[tuple[int, int], Trial], *, seed: int) -> bool:
+        """Say whether the share of training pays for a round, or what is missing of it, beside what has begun.
+
+        In the round itself estimates count, so that none stays half done because a repeat took longer.
+        """
         cost = {trial.number: trial.train_seconds for trial in self.finalists}
-        spent = sum(max(repeat.train_seconds, cost[n]) for (n, _), repeat in begun.items() if n in cost)
+        spent = sum(
+            cost[n] if round_ == seed else max(repeat.train_seconds, cost[n])
+            for (n, round_), repeat in begun.items()
+            if n in cost
+        )
         return spent + sum(cost[number] for number in numbers) <= self.seconds
 
     def _is_in_time(self, numbers: Sequence[int], seconds_left: float | None) -> bool:

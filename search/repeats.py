@@ -38,7 +38,7 @@ class Repeats:
     """All repeats of one search, kept in their logs."""
 
     study: str
-    space: SearchSpace
+    space: SearchSpace  # without constraints: what is repeated was weighed already, and a seed may weigh a little more
     store: Store
     searched: Sequence[Trial]  # the trials of the search, by number
     trials: list[Trial] = field(default_factory=list)  # the repeats, by a number of their own

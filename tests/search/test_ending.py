@@ -1,8 +1,10 @@
 """What follows when no more trials are trained."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from search.schedulers.closing import MARGIN_SECONDS as CLOSING_SECONDS
 from search.store import read_logs
 from search.trials import State, Trial
 from search.winner import remembered_standing
+from spaces import Constraints
 from trainer.config import JobConfig
 from trainer.jobfiles import PREDICTIONS
 from trainer.orders import Order, TrainOrder
@@ -40,8 +43,11 @@ def write_predictions(directory: Path, accuracy: float, *, seed: int) -> None:
 class Writing(ScriptedExecutor):
     """Scripted jobs that leave predictions."""
 
+    limits: ClassVar[list[Mapping[str, float]]] = []  # of the orders so far
+
     def start(self, number: int, order: Order) -> None:
         assert isinstance(order, TrainOrder)
+        self.limits.append(order.limits)
         write_predictions(order.directory, accuracy_of(order.config), seed=order.config.seed)
         super().start(number, order)
 
@@ -119,6 +125,18 @@ def test_without_wish_or_rivals_or_pay_there_is_no_race(ending: Ending, finalist
     assert told == []
     assert ending.race(finalists[:2]) is None
     assert [notice.kind for notice in told] == ["no_race"], "a quarter of two trials pays for no repeat"
+
+
+def test_finalists_were_weighed_already(ending: Ending, finalists: list[Trial]) -> None:
+    """With another seed a forest has other nodes: what is a little over a limit then is no other configuration."""
+    limited = replace(ending.request.space, constraints=Constraints(parameters=1.0))
+
+    standing = replace(ending, request=replace(ending.request, space=limited)).race(finalists)
+
+    assert standing is not None
+    assert isinstance(ending.executor, Writing)
+    assert ending.executor.limits
+    assert not any(ending.executor.limits)
 
 
 def test_where_nothing_else_can_tell_each_finalist_races_once(ending: Ending, ground: Ground) -> None:

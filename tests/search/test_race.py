@@ -228,6 +228,18 @@ def test_a_round_that_has_begun_is_ended_whatever_it_costs() -> None:
     assert found.draw([slow]) == {FINALIST: 1, SEED: 1}
 
 
+def test_who_comes_to_a_race_that_is_over_repeats_no_more_than_is_paid_for() -> None:
+    each = FIRST.train_seconds
+    two = played(race([FIRST, SECOND], seconds=4 * each), {0: [0.9] * 9, 1: [0.9] * 9})
+    three = race(seconds=5 * each)
+
+    assert [seed_of(r) for r in two] == [1, 1, 2, 2]
+    assert three.draw(two) == {FINALIST: 2, SEED: 1}
+    assert three.decide(situation([*two, repeat(4, of=2, seed=1, accuracy=0.9)])) == Finish(), (
+        "nothing is left to spend"
+    )
+
+
 def test_it_waits_for_a_slot_and_for_what_runs() -> None:
     running = [repeat(n, of=n, seed=s, accuracy=None) for n in (0, 1) for s in (1,)]
     found = race([FIRST, SECOND], seconds=2 * FIRST.train_seconds)
