@@ -225,9 +225,11 @@ class Book:
 def contenders(items: Sequence[Trial]) -> list[Trial]:
     """Return the complete trials; if there is none, those that went farthest.
 
-    No failed one, none over limits, and none whose checkpoint gave way.
+    No failed one, none over limits, and none whose checkpoint gave way. Of one that was cut short only the results
+    count that its checkpoint holds: with scores of weights that are gone there is nothing to test or to promote.
     """
-    sound = [t for t in items if t.results and not t.is_hopeless and t.reason != trials.NO_ROOM]
+    kept = [trials.held(t) for t in items if not t.is_hopeless and t.reason != trials.NO_ROOM]
+    sound = [t for t in kept if t.results]
     complete = [t for t in sound if t.state is State.COMPLETE]
     farthest = max((t.results[-1].epoch for t in sound), default=0.0)
     return complete or [t for t in sound if t.results[-1].epoch == farthest]

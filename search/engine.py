@@ -17,6 +17,7 @@ from search.ledger import Ledger
 from search.notices import Notice, Watch
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
+from search.schedulers.closing import fits, following_rung
 from search.trials import NO_ROOM, OUT_OF_TIME, OVER_LIMITS, State, Trial
 from trainer.crashpoints import crash_point
 from trainer.jobfiles import remove_state
@@ -27,6 +28,7 @@ TICK_SECONDS = 0.25
 MOMENT_SECONDS = 0.02  # without news, after which there is time for the slower books
 MOST_BEHIND_SECONDS = 1.0  # that those may be where news never stop
 DRAIN_SECONDS = 30.0  # that workers get to leave a checkpoint; then they are killed and lose a minute at most
+STOPPING_SECONDS = 10.0  # the same at the end of a search, where nothing better is there
 CLOSING_SECONDS = 5.0  # that killed workers get to be gone
 MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
 MOST_FAILURES = 8  # one after the other, and twice what is under way: then the next ones are thought to fail, too
@@ -49,6 +51,7 @@ class Engine:
     watch: Watch
     clock: Callable[[], float] = time.monotonic  # seconds from any beginning; simulated in replays
     kept_free: Callable[[Sequence[Trial]], float] = lambda trials: 0.0  # seconds before the deadline, for what follows
+    may_be_cut_short: bool = True  # where nothing is complete, the best of what went farthest is what the search found
     crowded_out: Callable[[Sequence[Trial]], Sequence[int]] = lambda trials: ()  # paused ones that the disk can't hold
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
@@ -56,6 +59,7 @@ class Engine:
     _num_complete_before: int = 0  # trials, when it began
     _level_at: float = 0.0  # as the clock gives it: when the slower books were told all
     _has_more_to_keep: bool = True  # checkpoints, since room was made for them
+    _stops_until: float | None = None  # as the clock gives it: what runs has time for checkpoints
     _failed: list[int] = field(default_factory=list)  # trials, since one came to a rung
     _kept: float = 0.0  # seconds for what follows
     _kept_at: float = -math.inf  # as the clock gives it: when that was estimated
@@ -101,13 +105,14 @@ class Engine:
         with self.book.turn():
             self._make_room()
             while True:
-                action = self.scheduler.decide(self._situation())
+                situation = self._situation()
+                action = self.scheduler.decide(situation)
                 if isinstance(action, Finish):
-                    return self._finish()
+                    return self._finish(situation)
                 if not self._carry_out(action):
                     return False
 
-    def _finish(self) -> bool:
+    def _finish(self, situation: Situation) -> bool:
         """End every trial, if that is for this driver to do; return whether it is done.
 
         Of several drivers the last one ends the search, when no other one trains.
@@ -115,11 +120,21 @@ class Engine:
         self.left_to = self.book.crew.leave_to_others()
         if self.left_to or self.book.crew.may_have_company():
             return False
-        if not all(self.book.crew.claimed().values()):
+        if not all(self.book.crew.claimed().values()) or self._waits_for_checkpoints():
             return False
         self.book.crew.begin_ending()
-        self._end_all()
+        self._end_all(situation)
         return True
+
+    def _waits_for_checkpoints(self) -> bool:
+        """Let what runs leave checkpoints, where one of them may be the best there is: nothing is complete."""
+        is_needed = self.may_be_cut_short and not any(trial.state is State.COMPLETE for trial in self.book.trials)
+        if not is_needed or not self._busy:
+            return False
+        self._stop(self._busy)
+        if self._stops_until is None:
+            self._stops_until = self.clock() + STOPPING_SECONDS
+        return self.clock() < self._stops_until
 
     def _situation(self) -> Situation:
         until = None if self.deadline is None else self.deadline - self._kept_free()
@@ -272,13 +287,14 @@ class Engine:
         values = trial.results[-1].metrics() if trial.results else {}
         self._tell(state.value, number, reason=reason, message=message, **values)
 
-    def _end_all(self) -> None:
-        """Prune what waits and what runs: the search is over."""
-        has_begun_all = len(self.book.trials) >= self.max_trials
-        out_of_time = self.deadline is not None and (not has_begun_all or self.clock() >= self.deadline)
+    def _end_all(self, situation: Situation) -> None:
+        """Prune what waits and what runs: the search is over. Whoever lacked the time was not judged by its rung."""
+        left, rungs = situation.seconds_left, self.book.space.budget.rungs
         for trial in list(self.book.trials):
             if not trial.state.is_over:
-                self._end(trial.number, State.PRUNED, reason=OUT_OF_TIME if out_of_time else "rung")
+                following = following_rung(trial, rungs)
+                is_late = left is not None and (left <= 0 or not fits(trial.seconds_until(following), situation))
+                self._end(trial.number, State.PRUNED, reason=OUT_OF_TIME if is_late else "rung")
 
     def _close(self) -> None:
         """Kill the workers of what has ended."""

@@ -311,7 +311,7 @@ class _Search:
         for trial in book.trials:
             directory = self.store.job(book.name, trial.number)
             remove_leftovers(directory)
-            if trial.state is State.PRUNED and trial is not keep:
+            if trial.state is State.PRUNED and (keep is None or trial.number != keep.number):
                 remove_state(directory)
 
     def _ending(self, executor: Executor, mirrors: Mirrors) -> Ending:

@@ -186,6 +186,14 @@ def score(result: EpochResult, objective: str) -> float:
     return OBJECTIVES[objective] * value
 
 
+def held(trial: Trial) -> Trial:
+    """Return a trial that was cut short with the results that its checkpoint is known to hold; any other as it is."""
+    if trial.state is not State.PRUNED:
+        return trial
+    known = tuple(result for result in trial.results if result.epoch <= trial.epoch)
+    return trial if known == trial.results else replace(trial, results=known)
+
+
 def merit(result: EpochResult, objective: str) -> tuple[float, float]:
     """Return what results are ranked by, larger is better: the score, and of equal scores the smaller loss.
 

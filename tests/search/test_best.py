@@ -31,6 +31,21 @@ def test_what_has_no_checkpoint_any_more_is_not_the_best() -> None:
     assert best_of(items[:1], METRIC) is None
 
 
+def test_of_what_was_cut_short_only_what_its_checkpoint_holds_counts() -> None:
+    """What a trial read after its last checkpoint is of weights that are gone."""
+    unsaved = after(trial_at(0, {1.0: 0.2}), ordered(9.0), result(2.0, 0.8), result(3.0, 0.9))
+    killed = after(unsaved, ended(State.PRUNED, at=1.0))
+    never_saved = after(new_trial(1), ordered(3.0), result(1.0, 0.9), ended(State.PRUNED, at=1.0))
+    better = trial_at(2, {1.0: 0.3}, ended=State.PRUNED)
+
+    assert best_of([killed, never_saved, better], METRIC) == better
+    best = best_of([killed, never_saved], METRIC)
+    assert best is not None
+    assert (best.number, [r.val_accuracy for r in best.results]) == (0, [0.2])
+    assert best_of([never_saved], METRIC) is None
+    assert best_of([unsaved], METRIC) == unsaved, "it may still be saved"
+
+
 def test_of_two_equal_trials_the_earlier_is_the_best() -> None:
     items = [trial_at(number, {1.0: 0.5}, ended=State.PRUNED) for number in range(2)]
 

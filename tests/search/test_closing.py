@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_samples import METRIC, PARAMS, after, trial_at, trials_of
 
+from search.book import best_of
 from search.executors.scripted import Script, reading
 from search.schedulers import Finish, Prune, Resume, Situation, Stop, Wait
 from search.schedulers.closing import close, has_leisure
 from search.strategies import SCHEDULERS, make_strategy
 from search.table import table_of
-from search.trials import State
+from search.trials import OUT_OF_TIME, State
 from spaces import SearchSpace
 from trainer.config import JobConfig
 from trainer.results import Stopped
@@ -63,6 +64,51 @@ def test_no_worker_idles_though_nobody_can_be_in_time(small_space: SearchSpace, 
 
     assert {trial.state for trial in trials} == {State.PRUNED}
     assert sum(trial.train_seconds for trial in trials) > 0.6 * 4 * 800
+
+
+@pytest.mark.parametrize("scheduler", ["freeze-thaw", "promotion", "hyperband"])
+def test_whoever_has_the_time_goes_on_though_a_better_one_lacks_it(small_space: SearchSpace, scheduler: str) -> None:
+    best_is_slow = [
+        trial_at(0, {1.0: 0.6}, seconds=60.0, params=PARAMS),
+        trial_at(1, {}, ended=State.FAILED, params=PARAMS),  # of another bracket
+        trial_at(2, {1.0: 0.5}, seconds=2.0, params=PARAMS),
+    ]
+    situation = Situation(trials=best_is_slow, max_trials=3, seconds_left=90.0, has_free_slot=True, seconds_given=150.0)
+
+    decided = make_strategy(small_space, seed=0, sampler="random", scheduler=scheduler).scheduler.decide(situation)
+
+    assert decided == Resume(2, 3.0)
+
+
+def test_what_runs_when_time_is_up_leaves_a_checkpoint_where_nothing_better_is_there(small_space: SearchSpace) -> None:
+    long = replace(small_space, budget=replace(small_space.budget, rungs=(9.0,)))
+
+    trials = trials_of(
+        long,
+        sampler="random",
+        scheduler="none",
+        max_trials=1,
+        scripts=lambda number, config: scripted(0.5, 10.0, rungs=(9.0,)),
+        seconds=47.0,
+    )
+
+    (trial,) = trials
+    assert (trial.state, trial.reason) == (State.PRUNED, OUT_OF_TIME)
+    assert trial.epoch >= trial.results[-1].epoch >= 4, "its checkpoint holds all that was read"
+    assert best_of(trials, METRIC) == trial
+
+
+def test_who_is_not_wanted_any_more_did_not_lack_the_time(small_space: SearchSpace) -> None:
+    trials = trials_of(
+        small_space,
+        sampler="random",
+        scheduler="promotion",
+        max_trials=9,
+        scripts=lambda number, config: scripted(0.5 + number / 100, 1.0),
+        seconds=10_000.0,
+    )
+
+    assert {trial.reason for trial in trials} == {"", "rung"}
 
 
 @pytest.mark.parametrize("seconds", range(108, 160, 8))
