@@ -11,7 +11,7 @@ from typing import assert_never
 
 from search import trials
 from search.crew import Lost
-from search.errors import StudyError
+from search.errors import StorageBusyError, StudyError
 from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
@@ -304,8 +304,10 @@ class Engine:
             self._take(self.executor.events(timeout_seconds=TICK_SECONDS))
 
     def _drain(self) -> None:
-        """Let what runs leave a checkpoint; it can go on another day."""
+        """Let what runs leave a checkpoint; it can go on another day, or with other drivers, who need not wait."""
         self._stop(set(self._busy))
+        with suppress(StorageBusyError):  # then this driver's sign of life runs out
+            self.book.crew.leave()
         until = self.clock() + DRAIN_SECONDS
         while self._busy and self.clock() < until:
             self._take(self.executor.events(timeout_seconds=TICK_SECONDS))

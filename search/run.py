@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -232,6 +233,8 @@ class _Search:
             executor.close()
         except BaseException as error:
             executor.close()
+            with suppress(StorageBusyError):
+                self.crew.leave()
             if isinstance(error, StorageBusyError) or not self._others():  # else it is for them to show
                 mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))
             mirrors.close(timeout_seconds=LAST_SECONDS)

@@ -27,7 +27,7 @@ DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name 
     "cmaes": {"samplers.cmaes"},
     "optuna": {"distributions", "storage", "study"},
     "ray": {"executors.ray_cluster", "executors.ray_worker"},
-    "sqlalchemy": {"crew.postgres", "storage"},
+    "sqlalchemy": {"crew.postgres", "crew.tables", "storage"},
     "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},
     "tensorboard": {"tracking.event_files"},
     "torch": {"doctor", "promotion"},  # within functions: a driver does not load it

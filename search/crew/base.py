@@ -45,8 +45,12 @@ class Crew(Protocol):
         """Give up a trial: its worker is gone."""
         ...
 
+    def leave(self) -> None:
+        """Count no more as one that trains: what is left is for the others."""
+        ...
+
     def others(self) -> tuple[str, ...]:
-        """Return the other drivers that are alive, as `HOST (process PID)`."""
+        """Return the other drivers that train, or end the search, as `HOST (process PID)`."""
         ...
 
     def num_trials(self) -> int:
@@ -113,6 +117,9 @@ class Alone:
     def release(self, number: int) -> None:
         """Give up a trial."""
         self._mine.discard(number)
+
+    def leave(self) -> None:
+        """Do nothing: there are no others."""
 
     def others(self) -> tuple[str, ...]:
         """Return nothing."""

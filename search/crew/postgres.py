@@ -1,8 +1,7 @@
 """Several drivers of one study, by way of its PostgreSQL database.
 
-Three tables beside Optuna's: the study's row, whose lock is the turn and whose counter numbers all changes; the drivers
-with their last signs of life, by the database's clock; and the trials that were claimed or changed. The trials' logs
-lie in the store, a directory that all drivers see; nothing is written to one but by who holds its claim.
+Its tables are in `search.crew.tables`. The trials' logs lie in the store, a directory that all drivers see; nothing is
+written to one but by who holds its claim.
 """
 
 import os
@@ -18,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from search.crew.base import Lost
+from search.crew.tables import COUNT, DRIVERS, ONE_AT_A_TIME, SILENCES, STUDIES, TABLES, TRIALS
 from search.errors import StorageBusyError
 from search.storage import patiently
 
@@ -25,36 +25,6 @@ BEAT_SECONDS = 5.0
 GRACE_SECONDS = 30.0  # without a sign of life, after which a driver counts as dead
 LONGEST_TURN_SECONDS = 60  # that the database lets a silent driver have the turn
 
-TABLES = sa.MetaData()
-STUDIES = sa.Table(
-    "autoclf_studies",
-    TABLES,
-    sa.Column("study", sa.Text, primary_key=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-)
-DRIVERS = sa.Table(
-    "autoclf_drivers",
-    TABLES,
-    sa.Column("driver", sa.Text, primary_key=True),
-    sa.Column("study", sa.Text, nullable=False, index=True),
-    sa.Column("host", sa.Text, nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("beat", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("stays", sa.Boolean, nullable=False),
-)
-TRIALS = sa.Table(
-    "autoclf_trials",
-    TABLES,
-    sa.Column("study", sa.Text, primary_key=True),
-    sa.Column("trial", sa.Integer, primary_key=True),
-    sa.Column("driver", sa.Text),  # that has claimed it
-    sa.Column("writer", sa.Text, nullable=False),  # the last one
-    sa.Column("version", sa.BigInteger, nullable=False),  # of the last change
-)
-ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('autoclf tables'))"  # to the end of the transaction
-COUNT = """
-    SELECT count(*) FROM trials JOIN studies ON studies.study_id = trials.study_id WHERE studies.study_name = :study
-"""  # in Optuna's own tables, whose interface would load every trial
 ENDING = -1  # in place of a trial: the end of the search is claimed as trials are
 TURN_LOST = "The database took this driver's turn away."
 NOW = sa.func.clock_timestamp()
@@ -76,7 +46,8 @@ class PostgresCrew:
         self._engine = engine
         self._study = study
         self._beat_seconds = beat_seconds
-        self._grace = f"{grace_seconds} seconds"
+        self._grace = _interval(grace_seconds)
+        self._half_grace = _interval(grace_seconds / 2)
         self._seen = 0  # version of the study at this driver's last turn
         self._turn: sa.Connection | None = None
         self._stays = False
@@ -220,19 +191,28 @@ class PostgresCrew:
         connection = self._in_turn()
         return next(iter(self._names(connection, DRIVERS.c.driver == self._owner(connection, ENDING))), None)
 
+    def leave(self) -> None:
+        """Count no more as one that trains: what is left is for the others."""
+        self._stays = False
+        patiently(lambda: self._alone(self._write_whether_it_stays))
+
     def others(self) -> tuple[str, ...]:
-        """Return the other drivers that are alive, as `HOST (process PID)`."""
+        """Return the other drivers that train, or end the search, as `HOST (process PID)`."""
 
         def ask() -> tuple[str, ...]:
             with self._engine.connect() as connection:
-                return self._names(connection)
+                return self._names(connection, DRIVERS.c.stays | (DRIVERS.c.driver == self._owner(connection, ENDING)))
 
         return patiently(ask)
 
     # What follows runs within a transaction
 
     def _alive(self) -> sa.Select[Any]:
-        since = NOW - sa.cast(sa.literal(self._grace), sa.Interval)
+        """Select the drivers with a sign of life lately; after a silence of all, those with one shortly before it."""
+        silence = sa.select(SILENCES.c.began - self._grace).where(
+            SILENCES.c.study == self._study, SILENCES.c.ended > NOW - self._grace
+        )
+        since = sa.func.least(NOW - self._grace, silence.scalar_subquery())  # which takes no notice of nothing
         return sa.select(DRIVERS.c.driver).where(DRIVERS.c.study == self._study, DRIVERS.c.beat > since)
 
     def _names(self, connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> tuple[str, ...]:
@@ -244,14 +224,27 @@ class PostgresCrew:
 
     def _set_staying(self, stays: bool) -> None:
         self._stays = stays
-        self._in_turn().execute(sa.update(DRIVERS).where(DRIVERS.c.driver == self.driver).values(stays=stays))
+        self._write_whether_it_stays(self._in_turn())
+
+    def _write_whether_it_stays(self, connection: sa.Connection) -> None:
+        connection.execute(sa.update(DRIVERS).where(DRIVERS.c.driver == self.driver).values(stays=self._stays))
 
     def _in_turn(self) -> sa.Connection:
         assert self._turn is not None, "it is this driver's turn"
         return self._turn
 
     def _begin_turn(self) -> sa.Connection:
-        """Return a connection with a transaction that has the study's row to itself."""
+        """Return a connection with a transaction that has the study's row to itself.
+
+        Who has been silent gives a sign of life before: it must not take itself, nor others that were as silent as the
+        database was, for dead.
+        """
+        while self._is_silent(connection := self._lock()):
+            connection.close()
+            self._beat()
+        return connection
+
+    def _lock(self) -> sa.Connection:
         connection = self._engine.connect()
         try:
             connection.execute(sa.text(f"SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_TURN_SECONDS}s'"))
@@ -261,6 +254,11 @@ class PostgresCrew:
             connection.close()
             raise
         return connection
+
+    def _is_silent(self, connection: sa.Connection) -> bool:
+        """Say whether this driver's last sign of life is so old that it would soon be taken for dead."""
+        recent = (DRIVERS.c.driver == self.driver) & (DRIVERS.c.beat > NOW - self._half_grace)
+        return connection.execute(sa.select(DRIVERS.c.driver).where(recent)).first() is None
 
     def _hold(self, number: int) -> sa.Connection:
         """Return a connection with a transaction in which a trial stays this driver's."""
@@ -326,11 +324,30 @@ class PostgresCrew:
             connection.execute(insert(STUDIES).values(study=self._study, version=0).on_conflict_do_nothing())
 
     def _beat(self) -> None:
-        known = {"beat": NOW, "stays": self._stays}
         row = insert(DRIVERS).values(
-            driver=self.driver, study=self._study, host=socket.gethostname(), pid=os.getpid(), **known
+            driver=self.driver,
+            study=self._study,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            beat=NOW,
+            stays=self._stays,
         )
-        self._alone(lambda c: c.execute(row.on_conflict_do_update(index_elements=["driver"], set_=known)))
+
+        def beat(connection: sa.Connection) -> None:
+            if self._is_silent(connection):
+                self._note_silence(connection)
+            # whether it stays is for turns to write: here it may be what was true before one
+            connection.execute(row.on_conflict_do_update(index_elements=["driver"], set_={"beat": NOW}))
+
+        self._alone(beat)
+
+    def _note_silence(self, connection: sa.Connection) -> None:
+        """Keep that this driver gave no sign of life for a while, be it that the database was away."""
+        last = connection.execute(sa.select(DRIVERS.c.beat).where(DRIVERS.c.driver == self.driver)).scalar()
+        if last is None:
+            return  # it is new
+        row = insert(SILENCES).values(study=self._study, began=last, ended=NOW)
+        connection.execute(row.on_conflict_do_update(index_elements=["study"], set_={"began": last, "ended": NOW}))
 
     def _live(self) -> None:
         while not self._ended.wait(self._beat_seconds):
@@ -346,6 +363,10 @@ class PostgresCrew:
 
     def _sign_off(self) -> None:
         self._alone(lambda c: c.execute(sa.delete(DRIVERS).where(DRIVERS.c.driver == self.driver)))
+
+
+def _interval(seconds: float) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.literal(f"{seconds} seconds"), sa.Interval)
 
 
 def _commit(connection: sa.Connection) -> None:
