@@ -1,6 +1,7 @@
 """What a search leaves on the screen when it ends: leaderboard, best configuration, where it is, what to do next."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from search.names import run_name
 from search.request import Request
 from search.run import Outcome
 from search.schedulers import ENOUGH_PERFECT, Enough, has_nothing_to_gain
+from search.storage import hide_password
 from search.trials import NO_ROOM, OVER_LIMITS, State
 from trainer.config import JobConfig, flat
 from trainer.settings import Classical, Plateau, is_pretrained, left_out
@@ -219,12 +221,18 @@ def _closing_lines(outcome: Outcome, request: Request) -> list[str]:
     )
     if outcome.ended.is_finished and len(outcome.trials) < request.max_trials:
         lines.append(f"{len(outcome.trials)} of {request.max_trials} trials began: {_why_no_more(outcome, request)}")
-    store = "" if str(request.store) == "mlruns" else f" --store {request.store}"
+    store = _place_options(request)
     lines += [*_limits_lines(outcome), *_kept_lines(outcome, request, store)]
     if outcome.tracking.get("winner_run"):
         run = f"/#/experiments/{outcome.tracking['experiment']}/runs/{outcome.tracking['winner_run']}"
         lines.append(f"The best in MLflow, while `autoclf ui` runs: http://127.0.0.1:5000{run}")
     return [*lines, *_next_lines(outcome, request, store)]
+
+
+def _place_options(request: Request) -> str:
+    """Return the options by which other commands find a study of this search."""
+    store = "" if str(request.store) == "mlruns" else f" --store {shlex.quote(str(request.store))}"
+    return store + ("" if request.storage is None else f" --storage {shlex.quote(hide_password(request.storage))}")
 
 
 def _next_lines(outcome: Outcome, request: Request, store: str) -> list[str]:
@@ -234,10 +242,8 @@ def _next_lines(outcome: Outcome, request: Request, store: str) -> list[str]:
     if not outcome.ended.is_finished:
         return ["", f"Interrupted. Go on with:  autoclf resume {outcome.study}{store}"]
     more = f"autoclf resume {outcome.study}{store} --trials {2 * request.max_trials}"
-    if outcome.trials and all(trial.reason == OVER_LIMITS for trial in outcome.trials):
-        return []
     if outcome.ended.winner is None or outcome.ended.winner.state is not State.COMPLETE:
-        return ["", "No trial was trained to the end in this time. Give it more:", f"  {more}"]
+        return _lines_without_winner(outcome, more)
     commands = {
         f"autoclf ui{store}": "compare the trials in MLflow and the Optuna dashboard",
         f"autoclf promote {outcome.study}{store}": "register the best model, with the alias champion",
@@ -251,3 +257,12 @@ def _next_lines(outcome: Outcome, request: Request, store: str) -> list[str]:
         commands[more] = "search on"
     width = max(map(len, commands))
     return ["", "Next:", *(f"  {command:{width}}   {what}" for command, what in commands.items())]
+
+
+def _lines_without_winner(outcome: Outcome, more: str) -> list[str]:
+    """Return what may help where no trial was trained to the end."""
+    if outcome.trials and all(trial.reason == OVER_LIMITS for trial in outcome.trials):
+        return []
+    if outcome.trials and all(trial.is_hopeless for trial in outcome.trials):
+        return ["", "Every trial failed; `autoclf leaderboard` and the trials in MLflow say why."]
+    return ["", "No trial was trained to the end in this time. Give it more:", f"  {more}"]

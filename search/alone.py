@@ -7,6 +7,7 @@ from trainer.orders import Order
 from trainer.results import Failed, JobEvent, Measured, Reached, Stopped, Tested
 
 ALONE = -1  # number of a job that is no trial's
+Last = Measured | Tested | Reached | Stopped | Failed  # with any of these a job is done
 ATTEMPTS = 3  # processes that may die under a job before it is given up
 
 
@@ -15,18 +16,20 @@ def run_through(
     order: Order,
     on_event: Callable[[JobEvent], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Measured | Tested | Reached | Stopped | Failed | None:
+) -> Last | None:
     """Run one job as `run_alone` does, again where its process dies: that may say nothing against the job.
 
     A job that trains goes on from its checkpoint.
 
     Returns:
-        How it ended; None if three processes died under it.
+        How it ended; None if three processes died under it. One that went with its machine does not count.
     """
-    for _ in range(ATTEMPTS):
+    died = 0
+    while died < ATTEMPTS:
         last = run_alone(executor, order, on_event, should_stop)
-        if isinstance(last, Measured | Tested | Reached | Stopped | Failed):
+        if isinstance(last, Last):
             return last
+        died += not (isinstance(last, Gone) and last.is_innocent)
     return None
 
 
@@ -35,8 +38,10 @@ def run_alone(
     order: Order,
     on_event: Callable[[JobEvent], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> JobEvent | None:
-    """Run one job with nothing beside it; return its last event, or None if it died without a word.
+) -> JobEvent | Gone | None:
+    """Run one job with nothing beside it; return its last event, or how its worker went if its machine is gone.
+
+    It is None if the job died without a word.
 
     Args:
         executor: With a free slot.
@@ -55,6 +60,6 @@ def run_alone(
             if event.job != ALONE:
                 continue  # a worker of the search that has just ended
             if isinstance(event.what, Gone):
-                return last
+                return event.what if event.what.is_innocent and not isinstance(last, Last) else last
             last = event.what
             on_event(last)

@@ -7,9 +7,9 @@ order. A crash between two of the three leaves the log ahead of the others; `rec
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search import eventlog, trials
@@ -100,6 +100,12 @@ class Book:
             self._tell_study(after, after.results[len(before.results) :])
             self.tracker.show(after)
             del self._untold[0]
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Show trials as paused: their driver fails, and whoever goes on puts their logs right."""
+        for number in numbers:
+            if self.trials[number].state is State.RUNNING:
+                self.tracker.show(replace(self.trials[number], state=State.PAUSED))
 
     def recover(self) -> None:
         """Read the trials of an earlier driver, and bring study and tracking store level with their logs.

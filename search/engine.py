@@ -76,6 +76,14 @@ class Engine:
         """
         self._began = self._level_at = self.clock()
         self._num_complete_before = sum(trial.state is State.COMPLETE for trial in self.book.trials)
+        try:
+            return self._search()
+        except BaseException:
+            self.book.let_go(self._busy)
+            raise
+
+    def _search(self) -> bool:
+        """Search until that is finished, or is not for this driver any more; return whether it is finished."""
         while not self.is_interrupted() and not self.left_to:
             is_over = False
             with suppress(Lost):  # the turn, or a trial: the next turn sees it as it is

@@ -1,6 +1,6 @@
 """Where the engine writes down what happens to trials: real books in production, memory in replays."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +66,10 @@ class Ledger(Protocol):
         """Do what was put off of the writing down, as nothing is in a hurry now."""
         ...
 
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Show trials as paused: their driver fails, and whoever goes on puts their logs right."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True)
 class MemoryLedger:
@@ -103,3 +107,6 @@ class MemoryLedger:
 
     def catch_up(self) -> None:
         """Do nothing: nothing was put off."""
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Do nothing: nobody looks."""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from trainer.data import DataSet
 from trainer.orders import MeasureOrder
 from trainer.results import Failed, FeaturesMade, JobEvent, Measured
 
+CLUSTER = "a cluster"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -33,6 +36,8 @@ class Plan:
     images_per_second: Mapping[str, float]  # measured, by model name
     threads: int  # of one job
     workers: int
+    place: str = ""  # whose workers these are: the machine's name, or CLUSTER
+    processes: int = 1  # of one job, each with a GPU of its own
 
     def runtime(self, model: str) -> dict[str, Value]:
         """Return the settings below `runtime.` of a job with that model."""
@@ -66,7 +71,26 @@ def plan_of(request: Request, study: Study, data: DataSet, crew: Crew, watch: Wa
     if known is None:
         known = _measured(request, study, data, crew, watch)
     plan = Plan(**known)
+    if request.cluster is None and plan.place != place_of(request):
+        plan = replace(plan, workers=workers_here(plan))
+    needed = plan.shortest_training(images=data.num_train, epochs=request.space.budget.epochs)
+    if request.timeout_seconds is not None and needed > request.timeout_seconds:
+        watch(Notice(kind="short", values={"needed": needed, "limit": request.timeout_seconds}))
     return replace(plan, workers=request.workers or plan.workers)
+
+
+def place_of(request: Request) -> str:
+    """Return what names the workers of a request in a plan."""
+    return socket.gethostname() if request.cluster is None else CLUSTER
+
+
+def workers_here(plan: Plan) -> int:
+    """Return how many jobs fill this machine, by a plan that was made elsewhere."""
+    if not plan.device.startswith("cuda"):
+        return max(1, num_cores() // plan.threads)
+    from trainer.devices import num_gpus  # which takes a second, and few need
+
+    return max(1, num_gpus() // plan.processes)
 
 
 def _measured(request: Request, study: Study, data: DataSet, crew: Crew, watch: Watch) -> Mapping[str, Any]:
@@ -79,9 +103,6 @@ def _measured(request: Request, study: Study, data: DataSet, crew: Crew, watch: 
         executor.close()
     found = plan.record()
     watch(Notice(kind="measured", values=found))
-    needed = plan.shortest_training(images=data.num_train, epochs=request.space.budget.epochs)
-    if request.timeout_seconds is not None and needed > request.timeout_seconds:
-        watch(Notice(kind="short", values={"needed": needed, "limit": request.timeout_seconds}))
     with crew.turn():
         known: Mapping[str, Any] | None = study.attributes.get("autoclf.plan")
         if known is not None:
@@ -114,8 +135,9 @@ def make_plan(executor: Executor, request: Request, watch: Watch, *, data_root: 
     if not isinstance(found, Measured):
         message = found.message if isinstance(found, Failed) else "the process died"
         raise StudyError(f"This space can't be trained on this machine: {message}")
-    workers = executor.num_slots if request.cluster else found.workers
-    return Plan(**(asdict(found) | {"workers": request.workers or workers}))
+    workers = executor.num_slots if request.cluster else request.workers or found.workers
+    processes = max(config.runtime.processes for config in order.configs)
+    return Plan(**(asdict(found) | {"workers": workers, "place": place_of(request), "processes": processes}))
 
 
 def cores_of_jobs(request: Request) -> int:

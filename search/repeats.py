@@ -7,7 +7,7 @@ however often it was trained.
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,6 +78,9 @@ class Repeats:
 
     def catch_up(self) -> None:
         """Do nothing: the study does not know of repeats."""
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Do nothing: nobody is shown repeats."""
 
     def recover(self) -> None:
         """Read the repeats of an earlier driver; what it left running waits to go on.

@@ -1,7 +1,6 @@
 """A search from the request to the outcome: opens everything, runs the engine, and closes it in order."""
 
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -87,8 +86,9 @@ def search(request: Request, watch: Watch) -> Outcome:
         wait_for_ender(crew, name)
         with crew.turn():
             claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
-            _remember(study, request, data)
-            check_place(directory, study.attributes["autoclf.uid"], num_trials=len(study.trials()))
+            uid = study.attributes.get("autoclf.uid")
+            uid = check_place(directory, uid, num_trials=len(study.trials()))
+            _remember(study, request, data, uid=uid)
             warm = _warm(request, store, study, data, watch)
         plan = plan_of(request, study, data, crew, watch)
         return _Search(
@@ -162,7 +162,7 @@ def _warm(request: Request, store: Store, study: Study, data: DataSet, watch: Wa
     return found
 
 
-def _remember(study: Study, request: Request, data: DataSet) -> None:
+def _remember(study: Study, request: Request, data: DataSet, *, uid: str) -> None:
     """Keep what `autoclf resume` needs."""
     known = study.attributes
     values: dict[str, Any] = {
@@ -170,7 +170,7 @@ def _remember(study: Study, request: Request, data: DataSet) -> None:
         "autoclf.space_name": request.space.name,
         "autoclf.data_dir": str(request.data_dir),
         "autoclf.max_trials": request.max_trials,
-        "autoclf.uid": known.get("autoclf.uid") or uuid.uuid4().hex,
+        "autoclf.uid": uid,
         "autoclf.device": request.device,
         "autoclf.tracking_uri": request.tracking_uri,
         "autoclf.tensorboard": None if request.tensorboard is None else str(request.tensorboard),
@@ -218,6 +218,8 @@ class _Search:
         uid = self.study.attributes["autoclf.uid"]
         mirrors = open_mirrors(self.store, request, uid=uid, data=card, class_names=self.data.class_names)
         executor = open_executor(request, num_slots=self.plan.workers)
+        if request.cluster is not None:  # which has room for as many as it has now
+            self.plan = replace(self.plan, workers=executor.num_slots)
         book = self._open_book(mirrors)
         spent_before = self._trained(book)
         mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="RUNNING")))

@@ -1,6 +1,7 @@
 """Where things lie in a store directory, and what a study may be called."""
 
 import re
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -117,27 +118,38 @@ def open_existing_store(root: Path) -> Store:
     return Store(root)
 
 
-def check_place(directory: Path, uid: str, *, num_trials: int) -> None:
-    """Check that the logs of a study lie here, and mark the place as its own.
+def check_place(directory: Path, uid: str | None, *, num_trials: int) -> str:
+    """Check that the logs of a study lie here; a new study is given this place, which is marked as its own.
 
     Args:
         directory: Of the study in this store.
-        uid: Of the study.
+        uid: Of the study, as its database has it; None for a new one.
         num_trials: That its database knows.
 
+    Returns:
+        The study's uid, a new one for a new study.
+
     Raises:
-        StudyError: If they lie elsewhere: another driver shares the database, but not the store.
+        StudyError: If they lie elsewhere: another driver shares the database, but not the store. If those of another
+            database lie here.
     """
     mark = directory / OWNER
     known = mark.read_text() if mark.exists() else ""
-    is_new = not known and (not num_trials or any(directory.glob(f"[0-9]*/{FILE}")))
-    if known != uid and not is_new:
+    has_logs = any(directory.glob(f"[0-9]*/{FILE}"))
+    if uid is None and has_logs:
         raise StudyError(
-            f"The study's database tells of {num_trials} trials whose logs are not in {str(directory)!r}. Drivers of "
-            f"one study share its store: name it with --store, or search under another name with --study."
+            f"In {str(directory)!r} are the logs of a study that this database does not know. It is another database, "
+            f"or it was emptied: name the right one with --storage, or search under another name with --study."
         )
-    if is_new:
+    if uid is None or (has_logs and not known):
+        uid = uid or uuid.uuid4().hex
         mark.write_text(uid)
+    elif known != uid:
+        raise StudyError(
+            f"The study's database tells of {num_trials} trials, and its logs are not in {str(directory)!r}. "
+            f"Drivers of one study share its store: name it with --store, or search under another name with --study."
+        )
+    return uid
 
 
 def check_model_name(name: str) -> str:

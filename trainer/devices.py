@@ -53,6 +53,11 @@ def visible_devices() -> list[str]:
     return [*found, "cpu"]
 
 
+def num_gpus() -> int:
+    """Return how many GPUs this machine has."""
+    return torch.cuda.device_count()
+
+
 def fastest_precision(device: torch.device) -> Precision:
     """Choose the precision of autocast: by generation on CUDA, by measurement on a processor.
 

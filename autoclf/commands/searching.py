@@ -95,8 +95,17 @@ Address = Annotated[
         show_default=False,
     ),
 ]
-Cpus = Annotated[float, typer.Option(min=0.01, help="Cores of a job on Ray.")]
-Gpus = Annotated[float, typer.Option(min=0.0, help="GPUs of a job on Ray; 0.5 puts two on one.")]
+
+
+def _share(value: float | None) -> float | None:
+    """Return what a job gets of a node, if Ray takes it."""
+    if value is not None and value > 1 and value % 1:
+        raise typer.BadParameter(f"must be a whole number or less than 1, not {value:g}: Ray shares no more than one.")
+    return value
+
+
+Cpus = Annotated[float, typer.Option(min=0.01, callback=_share, help="Cores of a job on Ray.")]
+Gpus = Annotated[float, typer.Option(min=0.0, callback=_share, help="GPUs of a job on Ray; 0.5 puts two on one.")]
 Race = Annotated[bool, typer.Option(help="Train the best few with other seeds at the end; the mean decides.")]
 Refit = Annotated[bool, typer.Option(help="Train the winner on training and validation images at the end.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -222,10 +231,12 @@ def resume(
     ] = None,
     address: Address = None,
     cpus_per_trial: Annotated[
-        float | None, typer.Option(min=0.01, help="Cores of a job on Ray; else as before.", show_default=False)
+        float | None,
+        typer.Option(min=0.01, callback=_share, help="Cores of a job on Ray; else as before.", show_default=False),
     ] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option(min=0.0, help="GPUs of a job on Ray; else as before.", show_default=False)
+        float | None,
+        typer.Option(min=0.0, callback=_share, help="GPUs of a job on Ray; else as before.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -255,6 +266,11 @@ def run_request(request: "Request", *, as_json: bool) -> None:
     Raises:
         typer.Exit: With the code of an interruption, after one.
     """
+    if request.cluster is not None and request.workers is not None:
+        raise typer.BadParameter(
+            "--workers is of this machine; a Ray cluster runs as many jobs as it has room for, which --cpus-per-trial "
+            "and --gpus-per-trial decide."
+        )
     from autoclf.live import watcher
     from autoclf.summary import print_json_summary, print_summary
     from search.run import search as run_search

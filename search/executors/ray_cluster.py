@@ -10,11 +10,13 @@ import logging
 import math
 import os
 import queue
+import signal
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ PATIENCE_SECONDS = 300.0  # that a job may neither speak nor compute
 KNOCK_SECONDS = 10.0  # that a head has to answer
 SECONDS_BETWEEN_KNOCKS = 2.0
 JOINING_SECONDS = 30.0  # that nodes may take to come
+ROOMLESS_SECONDS = 900.0  # without a node that has room, after which none is waited for
 MOST_MISSED = 4  # in a row, after which the head counts as gone
 KILLED, FAILED = -9, 1
 
@@ -51,6 +54,7 @@ class RayExecutor:
         self._running: dict[int, Any] = {}  # jobs and the streams of their reports
         self._has_lost_head = threading.Event()
         self._num_slots = self._wait_for_room()
+        self._had_room_at = time.monotonic()
         here = self._ray.get_runtime_context().get_node_id()
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -104,6 +108,13 @@ class RayExecutor:
         """
         if self._has_lost_head.is_set():
             raise _lost()
+        if time.monotonic() > self._had_room_at + ROOMLESS_SECONDS:
+            raise StudyError(
+                f"No node of the Ray cluster has had room for a job for {ROOMLESS_SECONDS / 60:.0f} minutes. "
+                "Nothing is lost: "
+                "`autoclf resume STUDY` goes on when there are nodes again, `autoclf resume STUDY --executor local` "
+                "without them."
+            )
         found = arrived(self._events, timeout_seconds=timeout_seconds)
         for event in found:
             if isinstance(event.what, Gone):
@@ -153,6 +164,8 @@ class RayExecutor:
             try:
                 _check_that_somebody_listens(address)
                 self._num_slots = self._count_room()
+                if self._num_slots:
+                    self._had_room_at = time.monotonic()
                 missed = 0
             except (OSError, self._ray.exceptions.RayError):
                 missed += 1
@@ -211,6 +224,8 @@ def _lost() -> StudyError:
 
 def _connected(request: Cluster) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if request.address is None:  # listen to this machine alone; Ray has no other word for that, and reads it once
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
@@ -220,18 +235,30 @@ def _connected(request: Cluster) -> Any:
     if not ray.is_initialized():
         try:
             _check_that_somebody_listens(request.address)
-            ray.init(
-                address=request.address or "local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except (OSError, ray.exceptions.RayError, RuntimeError) as error:
+            with _same_handlers():
+                ray.init(
+                    address=request.address or "local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except (OSError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
             raise StudyError(
                 f"No Ray cluster answers at {request.address!r}: {str(error).splitlines()[0]} Start one with "
                 "`ray start --head`, or leave --address out for one of this machine's own."
             ) from None
     return ray
+
+
+@contextmanager
+def _same_handlers() -> Iterator[None]:
+    """Keep this process's way with SIGTERM: Ray sets one that ends it at once, without checkpoints."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _check_that_somebody_listens(address: str | None) -> None:

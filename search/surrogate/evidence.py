@@ -11,6 +11,7 @@ from search.surrogate.gp import Array
 from search.table import FIRST_ROWS, Flags, changes, grown
 from search.trials import OVER_LIMITS, State, Trial, result_at, score
 from trainer.results import EpochResult
+from trainer.settings import Classical
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,9 +162,12 @@ def _results(trial: Trial, rungs: Sequence[float]) -> list[EpochResult | None]:
 
 
 def _rate(trial: Trial) -> float:
+    """Return seconds an epoch; a fit, which is done at the first rung whole, is spread over all epochs."""
     if not trial.results:
         return np.nan
     first = trial.results[0]
+    if isinstance(trial.config.model, Classical):
+        return (first.epoch_seconds + first.eval_seconds) / trial.config.training.epochs
     return (first.epoch_seconds + first.eval_seconds) / first.epoch
 
 

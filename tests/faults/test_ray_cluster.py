@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from search.errors import StudyError
 from search.executors import Cluster, Event, Gone
 from search.executors.parcels import Depot, own_folder
+from search.interruptions import interruptions
 from tests.books import assert_books_agree
 from tests.command import SLOWER, Desk, Running
 from trainer.config import JobConfig, job_config
@@ -186,6 +189,49 @@ def test_a_full_disk_of_the_driver_fails_the_trial_and_ends_its_job(
 
     assert (failed.reason, "No space left" in failed.message) == ("disk_full", True)
     assert executor.free_slots == 2
+
+
+def test_a_signal_that_asks_for_an_end_is_ours_to_answer(connect: Any) -> None:
+    """Ray would end the process at once, without checkpoints."""
+    with interruptions() as interruption:
+        connect()
+
+        assert signal.getsignal(signal.SIGTERM) is interruption
+
+
+def test_when_there_are_no_nodes_any_more_that_is_told_in_the_end(
+    connect: Any, nodes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.executors.ray_cluster.ROOMLESS_SECONDS", 5.0)
+    executor = connect()
+
+    for node in list(nodes.worker_nodes):
+        nodes.remove_node(node, allow_graceful=False)
+
+    def wait() -> None:
+        for _ in range(int(SECONDS)):
+            executor.events(timeout_seconds=1.0)
+
+    with pytest.raises(StudyError, match=r"No node .* has had room"):
+        wait()
+
+
+def test_a_cluster_of_this_machines_own_listens_to_nobody_else() -> None:
+    script = """
+import psutil
+from search.executors.base import Cluster
+from search.executors.ray_cluster import RayExecutor
+RayExecutor(Cluster())
+for process in psutil.Process().children(recursive=True):
+    for connection in process.net_connections():
+        if connection.status == psutil.CONN_LISTEN:
+            print(process.name(), connection.laddr.ip)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=SECONDS)
+
+    found = {line.rpartition(" ")[2] for line in done.stdout.splitlines()}
+    assert found
+    assert found <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}, done.stdout
 
 
 def test_f30_a_cluster_without_room_for_a_job_is_told(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The driver, interrupted, or out of time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from search_samples import (
@@ -14,7 +14,9 @@ from search_samples import (
     ordered,
 )
 
-from search.executors.scripted import Script, curve
+from search.errors import StudyError
+from search.executors import Event
+from search.executors.scripted import Script, ScriptedExecutor, curve
 from search.trials import State, died
 from trainer.config import JobConfig
 
@@ -53,6 +55,24 @@ def test_an_interrupted_trial_goes_on_from_where_it_was_stopped(stage: Stage) ->
     assert 0.3 < stopped.epoch < 1
     starts = [n.values["epoch"] for n in scene.notices if n.kind == "started" and n.trial and n.trial.number == 1]
     assert starts[:2] == [0.0, stopped.epoch]
+
+
+def test_what_ran_when_its_driver_failed_is_shown_as_paused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as when the head of a cluster is lost: nobody is there to run what would be shown as running."""
+    scene = stage(max_trials=4)
+    taken = scene.executor.events
+
+    def fail(*, timeout_seconds: float) -> Sequence[Event]:
+        if scene.numbers("ordered"):
+            raise StudyError("the head is gone")
+        return taken(timeout_seconds=timeout_seconds)
+
+    monkeypatch.setattr(ScriptedExecutor, "events", lambda _, timeout_seconds: fail(timeout_seconds=timeout_seconds))
+    with pytest.raises(StudyError, match="gone"):
+        scene.run()
+
+    assert State.RUNNING in {trial.state for trial in scene.trials}, "their logs say so until somebody goes on"
+    assert {trial.state for trial in scene.tape.trials} == {State.PAUSED}
 
 
 def test_nothing_begins_after_an_interruption(stage: Stage) -> None:

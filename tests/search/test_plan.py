@@ -10,9 +10,10 @@ from search_samples import KILLED, learns
 from search.alone import run_alone
 from search.errors import StudyError
 from search.executors import Gone
+from search.executors.base import Cluster
 from search.executors.scripted import Death, Script, ScriptedExecutor, curve
 from search.notices import Notice, Watch
-from search.plan import Plan, make_plan, num_cores
+from search.plan import Plan, make_plan, num_cores, place_of, workers_here
 from search.request import Request
 from spaces import load_space
 from trainer.config import JobConfig, flat, job_config
@@ -124,6 +125,24 @@ def test_a_plan_comes_back_from_json(asked: Request) -> None:
     plan = Bench().plan(asked)
 
     assert Plan(**json.loads(json.dumps(plan.record()))) == plan
+
+
+def test_workers_of_another_machine_are_not_taken_over(asked: Request) -> None:
+    plan = replace(Bench().plan(asked), workers=64, place="another machine", threads=1)
+
+    assert workers_here(plan) == num_cores()
+    assert workers_here(replace(plan, threads=10_000)) == 1
+    assert workers_here(replace(plan, device="cuda")) >= 1
+    assert Bench().plan(asked).place == place_of(asked)
+    assert place_of(replace(asked, cluster=Cluster())) != place_of(asked)
+
+
+def test_a_job_whose_machines_are_lost_is_tried_as_often(asked: Request) -> None:
+    lost = Gone(KILLED, is_innocent=True)
+
+    assert Bench(*[lost] * 5, MEASURED).plan(asked).threads == 2
+    with pytest.raises(StudyError, match="died"):
+        Bench(Gone(KILLED), lost, Gone(KILLED), Gone(KILLED), MEASURED).plan(asked)
 
 
 def test_a_plan_decides_the_runtime_of_a_job(asked: Request) -> None:
