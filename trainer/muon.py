@@ -5,6 +5,7 @@ arithmetic that is several hundred times slower than float32. They also lack the
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,6 +46,10 @@ class Muon(torch.optim.Optimizer):
         self._project = project
         self._dtype = dtype
         super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs; of itself, an optimizer would copy its parameters and their state alone."""
+        return super().__getstate__() | {"_project": self._project, "_dtype": self._dtype}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -162,3 +163,17 @@ def test_filters_in_channels_last_take_the_same_step() -> None:
 def test_a_closure_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError, match="closure"):
         muon(gaussian(2, 2)).step(lambda: 0.0)
+
+
+def test_a_copy_goes_on_as_the_original_does() -> None:
+    parameter = torch.nn.Parameter(torch.randn(4, 6))
+    parameter.grad = torch.randn(4, 6)
+    original = muon(parameter, project=True)
+    original.step()
+
+    copied, again = copy.deepcopy((parameter, original))
+    copied.grad = parameter.grad
+    original.step()
+    again.step()
+
+    torch.testing.assert_close(copied, parameter, rtol=0, atol=0)
