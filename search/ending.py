@@ -181,7 +181,14 @@ class Ending:
             self.watch(Notice(kind="no_refit", trial=winner, values={"seconds": needed}))
             return None
         threads = min(cores_of_jobs(self.request), self.plan.threads * self.plan.workers)
-        bench = Bench(study=self.study, store=self.store, data=self.data, executor=self.executor, threads=threads)
+        bench = Bench(
+            study=self.study,
+            store=self.store,
+            data=self.data,
+            executor=self.executor,
+            threads=threads,
+            constraints=self.request.space.constraints,
+        )
 
         def should_stop() -> bool:
             return self.is_interrupted() or (until is not None and time.monotonic() > until)

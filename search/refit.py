@@ -15,20 +15,21 @@ from search.executors import Executor
 from search.notices import Notice, Watch
 from search.store import Store
 from search.study import Study
-from search.trials import State, Trial, score
+from search.trials import OVER_LIMITS, State, Trial, score
+from spaces import Constraints
 from trainer.config import JobConfig, scores_decide
 from trainer.crashpoints import crash_point
 from trainer.data import DataSet
 from trainer.jobfiles import WEIGHTS
 from trainer.orders import TrainOrder
 from trainer.results import Failed, JobEvent, Reached, StepResult, Stopped
-from trainer.settings import Plateau, Training, what_is_trained
+from trainer.settings import Classical, Plateau, Training, what_is_trained
 
 ATTRIBUTE = "autoclf.refits"
 MARGIN = 1.2  # times the estimate that is kept free; more than is asked for when the time has come, for estimates err
 MARGIN_SECONDS = 10.0  # kept free on top, for what still runs to stop, for starting, and for the test split
 MOST_OF_LIMIT = 0.25  # of a time limit that is kept free; where a refit needs more, the search has all of it
-LASTING = ("nan_loss", "bad_config", "bad_data")  # reasons of failures that come again
+LASTING = ("nan_loss", "bad_config", "bad_data", OVER_LIMITS)  # reasons of failures that come again
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
 
 
@@ -113,6 +114,14 @@ class Bench:
     data: DataSet
     executor: Executor  # with nothing else to do
     threads: int  # of the job
+    constraints: Constraints  # of the space
+
+
+def limits_of(trial: Trial, constraints: Constraints) -> dict[str, float]:
+    """Return the limits that a refit may break: a network stays what it was, a forest grows with its images."""
+    if not isinstance(trial.config.model, Classical):
+        return {}
+    return {name: limit for name, limit in constraints.limits().items() if name != "latency_ms"}  # which is noisy
 
 
 def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bool]) -> Refit | None:
@@ -140,7 +149,10 @@ def refit(bench: Bench, trial: Trial, watch: Watch, should_stop: Callable[[], bo
             watch(Notice(kind="refitting", values={"epoch": event.epoch, "epochs": epochs}))
 
     watch(Notice(kind="refit", trial=trial, values={"images": data.num_train + data.num_val, "epochs": epochs}))
+    limits = limits_of(trial, bench.constraints)
     order = TrainOrder(
+        limits=limits,
+        is_to_be_weighed=bool(limits),
         config=refit_config(trial.config, num_train=data.num_train, threads=bench.threads),
         data_root=data.root,
         directory=refit_directory(bench.store, study.name, trial.number),

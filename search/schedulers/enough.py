@@ -22,12 +22,16 @@ class Enough:
     target: float | None = None  # of the objective, for a trial that was trained to the end
     patience_trials: int | None = None  # configurations in a row without a better one
     patience_seconds: float | None = None  # without a better one
+    is_content_with_perfect: bool = True  # ends where no trial could be seen to be better
 
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return what was asked for."""
         return cls(
-            target=request.target, patience_trials=request.patience_trials, patience_seconds=request.patience_seconds
+            target=request.target,
+            patience_trials=request.patience_trials,
+            patience_seconds=request.patience_seconds,
+            is_content_with_perfect=request.scheduler != "none",  # who wants all trained whole has reasons
         )
 
     def target_trial(self, trials: Sequence[Trial], objective: str) -> Trial | None:
@@ -101,10 +105,12 @@ class UntilEnough:
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
         trials, objective = situation.trials, self.objective
-        if self.enough.target_trial(trials, objective) is not None or has_nothing_to_gain(trials, objective):
+        is_content = self.enough.is_content_with_perfect
+        is_at_target = self.enough.target_trial(trials, objective) is not None
+        if is_at_target or (is_content and has_nothing_to_gain(trials, objective)):
             return Finish()
         is_over = self.enough.is_out_of_patience(trials, self.rungs, objective, began=self.began, now=self.now())
-        if len(perfect(trials, objective)) >= ENOUGH_PERFECT:
+        if is_content and len(perfect(trials, objective)) >= ENOUGH_PERFECT:
             is_over = True
             last = self._send_on(situation)
             if last is not None:

@@ -173,6 +173,19 @@ def test_whatever_the_scheduler_so_many_are_trained_to_the_end(stage: Stage, sch
     assert len(scene.trials) < 20
 
 
+def test_who_wants_all_trained_whole_gets_that(stage: Stage) -> None:
+    scene = stage(
+        max_trials=ENOUGH_PERFECT + 2,
+        scripts=lambda _number, _config: Script(results=curve([1.0] * 9)),
+        enough=Enough(is_content_with_perfect=False),
+    )
+    scene.scheduler = make_strategy(scene.space, seed=0, sampler="random", scheduler="none").scheduler
+
+    assert scene.run()
+
+    assert states(scene.trials) == {State.COMPLETE: ENOUGH_PERFECT + 2}
+
+
 def test_who_answers_all_rightly_goes_on_while_there_is_time() -> None:
     trials = [read(number, 1.0) for number in range(ENOUGH_PERFECT)]
     scheduler = UntilEnough(scheduler=PROMOTION, enough=Enough(), rungs=RUNGS, objective=METRIC, began=0.0)

@@ -23,6 +23,7 @@ from search.refit import (
     seconds_of,
 )
 from search.trials import State, Trial
+from spaces import Constraints
 from trainer.config import Value, job_config
 from trainer.jobfiles import WEIGHTS
 from trainer.orders import Order, TrainOrder
@@ -67,7 +68,14 @@ class Shop:
     notices: list[Notice] = field(default_factory=list)
 
     def refit(self, trial: Trial = WINNER, should_stop: Callable[[], bool] = lambda: False) -> Refit | None:
-        bench = Bench(study=self.ground.study(), store=self.ground.store, data=DATA, executor=self.hand, threads=2)
+        bench = Bench(
+            study=self.ground.study(),
+            store=self.ground.store,
+            data=DATA,
+            executor=self.hand,
+            threads=2,
+            constraints=Constraints(size_mb=1.0, latency_ms=5.0),
+        )
         return refit(bench, trial, self.notices.append, should_stop)
 
 
@@ -90,6 +98,16 @@ def test_the_winners_configuration_is_trained_on_both_splits_with_the_whole_mach
     assert order.until == 9.0
     assert order.directory == refit_directory(shop.ground.store, shop.ground.study().name, 4)
     assert found == Refit(trial=4, epochs=9.0, num_images=1000, threads=2, seen_accuracy=0.97, is_sound=True)
+
+
+def test_what_grows_with_its_images_is_held_to_the_limits(shop: Shop) -> None:
+    """A forest has more nodes then; a network is what it was, and how long it takes is never twice the same."""
+    shop.refit()
+    shop.refit(replace(with_settings({"model": "random_forest"}), number=5))
+
+    network, forest = shop.hand.orders
+    assert (network.limits, network.is_to_be_weighed) == ({}, False)
+    assert (forest.limits, forest.is_to_be_weighed) == ({"size_mb": 1.0}, True)
 
 
 def test_it_is_made_once(shop: Shop) -> None:
