@@ -395,7 +395,7 @@ def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(s
 @pytest.mark.thorough
 def test_f29_a_head_that_is_lost_ends_the_search_which_goes_on_without_it(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
-    search = ("search", "--space", "tiny.yaml", "--trials", "16", "--no-race", "--set", "objective=val/loss")
+    search = ("search", "--space", "tiny.yaml", "--trials", "16", "--no-race", "--set", "data.val_fraction=0.5")
     with desk.started(*search, "--executor", "ray", "--address", nodes.address) as running:
         running.wait_for("epoch")
         nodes.head_node.kill_gcs_server()
