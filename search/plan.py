@@ -86,11 +86,9 @@ def place_of(request: Request) -> str:
 
 def workers_here(plan: Plan) -> int:
     """Return how many jobs fill this machine, by a plan that was made elsewhere."""
-    if not plan.device.startswith("cuda"):
-        return max(1, num_cores() // plan.threads)
-    from trainer.devices import num_gpus  # which takes a second, and few need
+    from trainer.devices import num_jobs  # which takes a second, and few need
 
-    return max(1, num_gpus() // plan.processes)
+    return num_jobs(plan.device, num_cores=num_cores(), threads=plan.threads, processes=plan.processes)
 
 
 def _measured(request: Request, study: Study, data: DataSet, crew: Crew, watch: Watch) -> Mapping[str, Any]:

@@ -235,8 +235,9 @@ class _Search:
             executor.close()
         except BaseException as error:
             executor.close()
-            with suppress(StorageBusyError):
-                self.crew.leave()
+            if not isinstance(error, StorageBusyError):  # else it has been waited for long enough
+                with suppress(StorageBusyError):
+                    self.crew.leave()
             if isinstance(error, StorageBusyError) or not self._others():  # else it is for them to show
                 mirrors.show_study(study_card(request, self.plan, card, book.trials, Stage(status="KILLED")))
             mirrors.close(timeout_seconds=LAST_SECONDS)

@@ -53,9 +53,11 @@ def visible_devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def num_gpus() -> int:
-    """Return how many GPUs this machine has."""
-    return torch.cuda.device_count()
+def num_jobs(device: str, *, num_cores: int, threads: int, processes: int) -> int:
+    """Return how many jobs of so many threads and processes fill this machine; one that takes several GPUs is alone."""
+    if device.startswith("cuda"):
+        return max(1, torch.cuda.device_count()) if processes == 1 else 1
+    return max(1, num_cores // (threads * processes))
 
 
 def fastest_precision(device: torch.device) -> Precision:

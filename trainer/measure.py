@@ -16,7 +16,7 @@ import torch
 from trainer.batches import Examples, load_splits
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, load_data_set
-from trainer.devices import fastest_precision, resolve_device, set_arithmetic
+from trainer.devices import fastest_precision, num_jobs, resolve_device, set_arithmetic
 from trainer.errors import is_out_of_memory
 from trainer.features import has_fixed_features, on_features
 from trainer.loop import EVALUATION_PORTION
@@ -65,8 +65,8 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
     torch.set_num_threads(order.num_cores)
     examples = [_examples(config, data_set, device, emit) for config in configs]
     timed = [pair for pair in zip(configs, examples, strict=True) if not isinstance(pair[0].model, Classical)]
-    until = _deadlines(order, num=len(timed) + (order.threads is None))
-    threads = order.threads or (_threads(order, *timed[0], until=next(until)) if timed else 1)
+    until = _deadlines(order, num=len(timed) + len(_counts(order)))
+    threads = order.threads or (_threads(order, *timed[0], until=until) if timed else 1)
     portions: dict[str, dict[int, float]] = defaultdict(dict)
     for config, images in timed:
         portion, rate = _best_portion(_with(config, threads=threads), images, order, until=next(until))
@@ -78,7 +78,12 @@ def measure(order: MeasureOrder, *, emit: Callable[[FeaturesMade], None] = lambd
         micro_batches={name: min(found) for name, found in portions.items()} | _untimed(configs, data_set),
         images_per_second={name: found[min(found)] for name, found in portions.items()},
         threads=threads,
-        workers=_workers(order, device, threads),
+        workers=num_jobs(
+            device.type,
+            num_cores=order.num_cores,
+            threads=threads,
+            processes=max(config.runtime.processes for config in order.configs),
+        ),
     )
 
 
@@ -88,14 +93,6 @@ def _deadlines(order: MeasureOrder, *, num: int) -> Iterator[float]:
     for left in range(num, 0, -1):
         now = time.perf_counter()
         yield now + max(0.0, end - now) / left
-
-
-def _workers(order: MeasureOrder, device: torch.device, threads: int) -> int:
-    """Return how many jobs fill the machine; one that takes several GPUs is alone."""
-    processes = max(config.runtime.processes for config in order.configs)
-    if device.type == "cuda":
-        return torch.cuda.device_count() if processes == 1 else 1
-    return max(1, order.num_cores // (threads * processes))
 
 
 def _examples(
@@ -119,15 +116,22 @@ def _examples(
     return (on_features(state.model, config, data_set, splits, tell) or splits)[0]
 
 
-def _threads(order: MeasureOrder, config: JobConfig, images: Examples, *, until: float) -> int:
+def _counts(order: MeasureOrder) -> list[int]:
+    """Return the numbers of threads to choose among; none where that is not asked."""
+    return [] if order.threads else [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
+
+
+def _threads(order: MeasureOrder, config: JobConfig, images: Examples, *, until: Iterator[float]) -> int:
     """Return the most threads that keep most of the rate per thread; an accelerator's job needs just one.
 
     Within a time limit, a job gets enough of them for a full training, if any number is enough.
     """
     if images.device.type != "cpu":
         return 1
-    counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count <= order.num_cores]
-    rates = {n: _rate(_with(config, threads=n), images, order, portion=THREADS_PORTION, until=until) for n in counts}
+    rates = {
+        n: _rate(_with(config, threads=n), images, order, portion=THREADS_PORTION, until=next(until))
+        for n in _counts(order)
+    }
     per_thread = max(rate / count for count, rate in rates.items())
     chosen = max(count for count, rate in rates.items() if rate / count >= WORTH_THREADS * per_thread)
     if order.seconds is None:

@@ -100,7 +100,7 @@ Address = Annotated[
 def _share(value: float | None) -> float | None:
     """Return what a job gets of a node, if Ray takes it."""
     if value is not None and value > 1 and value % 1:
-        raise typer.BadParameter(f"must be a whole number or less than 1, not {value:g}: Ray shares no more than one.")
+        raise typer.BadParameter(f"{value:g} is neither whole nor less than 1; Ray gives whole ones, or a part of one.")
     return value
 
 

@@ -9,6 +9,7 @@ from search.request import Request
 from search.schedulers.base import Action, Finish, Resume, Scheduler, Situation, Wait
 from search.schedulers.closing import fits, following_rung
 from search.schedulers.promotion import estimate
+from search.table import table_of
 from search.trials import OBJECTIVES, State, Trial, result_at, score
 
 PERFECT = 1.0  # of any objective that is a share
@@ -105,25 +106,31 @@ class UntilEnough:
     def decide(self, situation: Situation) -> Action:
         """Return what to do now."""
         trials, objective = situation.trials, self.objective
-        is_content = self.enough.is_content_with_perfect
-        is_at_target = self.enough.target_trial(trials, objective) is not None
-        if is_at_target or (is_content and has_nothing_to_gain(trials, objective)):
+        found = self._perfect(trials)
+        is_content = sum(trial.state is State.COMPLETE for trial in found) >= ENOUGH_PERFECT
+        if is_content or self.enough.target_trial(trials, objective) is not None:
             return Finish()
         is_over = self.enough.is_out_of_patience(trials, self.rungs, objective, began=self.began, now=self.now())
-        if is_content and len(perfect(trials, objective)) >= ENOUGH_PERFECT:
+        if len(found) >= ENOUGH_PERFECT:
             is_over = True
-            last = self._send_on(situation)
+            last = self._send_on(found[:ENOUGH_PERFECT], situation)
             if last is not None:
                 return last
         most = min(situation.max_trials, len(trials)) if is_over else situation.max_trials
         has_target = self.enough.target is not None
         return self.scheduler.decide(replace(situation, max_trials=most, ends_at_target=has_target))
 
-    def _send_on(self, situation: Situation) -> Action | None:
+    def _perfect(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return what `perfect` does, in no time where there are thousands of trials and none of them is."""
+        if not self.enough.is_content_with_perfect:
+            return []
+        any_at_all = (table_of(trials, self.rungs, self.objective).scores >= PERFECT).any()
+        return perfect(trials, self.objective) if any_at_all else []
+
+    def _send_on(self, chosen: Sequence[Trial], situation: Situation) -> Action | None:
         """Train those to the end that answer every image rightly; None where there is no time for it."""
         if situation.seconds_left is not None and situation.seconds_left <= 0:
             return None
-        chosen = perfect(situation.trials, self.objective)[:ENOUGH_PERFECT]
         for trial in chosen:
             following = following_rung(trial, self.rungs)
             if trial.state is State.PAUSED and fits(trial.seconds_until(following), situation):

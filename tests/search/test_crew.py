@@ -8,14 +8,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from search.crew import Alone, Crew, Lost
+from search.crew import Lost
 from search.crew.postgres import PostgresCrew
 from search.crew.tables import STUDIES, TRIALS
 from tests.postgres import Server
 
 GRACE = 0.6
 Join = Callable[..., PostgresCrew]
-FITS: Crew = Alone()  # the type checker proves it
 
 
 @pytest.fixture
@@ -384,18 +383,3 @@ def test_tables_are_made_once_by_drivers_that_begin_together(engine: sa.Engine) 
         thread.join()
 
     assert not failed
-
-
-def test_alone_every_trial_is_its_own() -> None:
-    crew = Alone()
-    with crew.turn() as changed:
-        assert changed == frozenset()
-        crew.claim(3)
-        assert crew.claimed() == {3: True}
-        with crew.writing(4):
-            pass
-        assert crew.abandoned() == []
-        assert not crew.leave_to_others()
-    crew.release(3)
-    crew.release(3)
-    assert crew.claimed() == {}

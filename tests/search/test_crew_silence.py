@@ -54,11 +54,9 @@ def test_after_a_silence_of_all_nobody_is_taken_for_dead(
 def test_who_does_not_come_back_after_a_silence_is_dead_in_the_end(
     two: tuple[PostgresCrew, PostgresCrew], engine: sa.Engine
 ) -> None:
-    one, other = two
-    be_silent(engine, one, other)
+    one, _ = two
+    be_silent(engine, *two)
 
-    with one.turn():
-        assert one.abandoned() == []
     for _ in range(100):
         with one.turn():
             if (found := one.abandoned()) == [1]:
