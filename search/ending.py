@@ -20,7 +20,7 @@ from search.request import Request
 from search.schedulers import has_nothing_to_gain, reserve
 from search.store import Store
 from search.study import Study
-from search.trials import State, Trial
+from search.trials import State, Trial, seconds_of_training
 from search.winner import remember_standing, remembered_standing, winner_of
 from spaces import Constraints
 from trainer.data import DataSet
@@ -214,7 +214,7 @@ class Ending:
         best = best_of(list(trials), self.request.space.objective.metric)
         if limit is None or best is None or not self.request.races:
             return 0.0
-        one = best.train_seconds / best.results[-1].epoch * self.request.space.budget.epochs
+        one = seconds_of_training(best, self.request.space.budget.epochs)
         most = MOST_OF_LIMIT * limit
         rounds = 2 * one / min(2, self.plan.workers)
         return min(2 * rounds, most) if rounds <= most else 0.0

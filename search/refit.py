@@ -15,7 +15,7 @@ from search.executors import Executor
 from search.notices import Notice, Watch
 from search.store import Store
 from search.study import Study
-from search.trials import OVER_LIMITS, State, Trial, score
+from search.trials import OVER_LIMITS, State, Trial, score, seconds_of_training
 from spaces import Constraints
 from trainer.config import JobConfig, scores_decide
 from trainer.crashpoints import crash_point
@@ -95,7 +95,7 @@ def refit_config(config: JobConfig, *, num_train: int, threads: int) -> JobConfi
 def seconds_of(trial: Trial, data: DataSet, *, epochs: float) -> float:
     """Estimate the seconds of a refit of a trial that is trained for so many epochs, from those of the trial."""
     share = (data.num_train + data.num_val) / data.num_train
-    return trial.train_seconds / trial.results[-1].epoch * epochs * share
+    return seconds_of_training(trial, epochs) * share
 
 
 def kept_free(trials: Sequence[Trial], data: DataSet, *, objective: str, epochs: float, limit: float) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search.book import best_of
 from search.trials import State, Trial
 from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
 
@@ -19,12 +20,14 @@ class Room:
     budget: float  # bytes of checkpoints of trials, running and complete ones included
     directory: Callable[[int], Path]  # of a trial's checkpoints, by number
     expected: Callable[[Sequence[Trial]], Mapping[int, float]]  # at the last rung, by number
+    objective: str  # of the study
     _sizes: dict[str, tuple[float, State, int]] = field(default_factory=dict)  # by uid: what was looked at, and bytes
 
     def crowded_out(self, trials: Sequence[Trial]) -> list[int]:
         """Return the trials whose checkpoints have to go, pruned ones first, then paused ones, which have to end.
 
-        Of each kind that of which least is expected is the first, the best of all never gives way.
+        Of each kind that of which least is expected is the first. The one of which most is expected never gives way,
+        nor does the one that the search would end with now.
 
         Args:
             trials: Of the search, by number. One on its way to a rung does not give way.
@@ -36,9 +39,10 @@ class Room:
         expected = self.expected(trials)
         gives_way = {n: trials[n].state is State.PAUSED for n in sizes if _may_go(trials[n])}
         found: list[int] = []
-        most_hopeful = max(expected, key=lambda n: (expected[n], -n), default=None)
+        kept = {max(expected, key=lambda n: (expected[n], -n), default=None)}
+        kept |= {trial.number for trial in [best_of(list(trials), self.objective)] if trial is not None}
         for number in sorted(gives_way, key=lambda n: (gives_way[n], expected.get(n, -math.inf), -n)):
-            if excess > 0 and sizes[number] and number != most_hopeful:
+            if excess > 0 and sizes[number] and number not in kept:
                 found.append(number)
                 excess -= sizes[number]
                 del self._sizes[trials[number].uid]

@@ -340,6 +340,7 @@ class _Search:
             budget=default_budget(self.store.root) if budget is None else budget,
             directory=partial(self.store.job, name),
             expected=strategy.expected,
+            objective=self.request.space.objective.metric,
         )
 
     def _engine(self, book: Book, executor: Executor, ending: Ending) -> Engine:

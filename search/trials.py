@@ -194,6 +194,13 @@ def held(trial: Trial) -> Trial:
     return trial if known == trial.results else replace(trial, results=known)
 
 
+def seconds_of_training(trial: Trial, epochs: float) -> float:
+    """Estimate the seconds of so many epochs of a trial with a result; a classical model is fitted but once."""
+    if isinstance(trial.config.model, Classical):
+        return trial.train_seconds
+    return trial.train_seconds / trial.results[-1].epoch * epochs
+
+
 def merit(result: EpochResult, objective: str) -> tuple[float, float]:
     """Return what results are ranked by, larger is better: the score, and of equal scores the smaller loss.
 

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -66,7 +67,7 @@ class RayExecutor:
             num_returns="streaming",
             max_retries=0,
         )(work)
-        threading.Thread(target=self._watch_head, name="head", daemon=True).start()
+        threading.Thread(target=_watch_head, args=(weakref.ref(self),), name="head", daemon=True).start()
 
     @property
     def num_slots(self) -> int:
@@ -92,12 +93,7 @@ class RayExecutor:
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / PLACE).write_text(self._token)
-        try:
-            self._ray.get(self._depot.begin.remote(job))
-            stream = self._task.remote(order, job, self._token, self._depot, self._patience)
-        except (self._ray.exceptions.RayError, ConnectionError) as error:
-            raise _lost() from error
-        self._running[job] = stream
+        stream = self._running[job] = self._handed_over(job, order)
         threading.Thread(target=self._listen, args=(job, stream, directory), daemon=True).start()
 
     def events(self, *, timeout_seconds: float) -> Sequence[Event]:
@@ -149,30 +145,50 @@ class RayExecutor:
             time.sleep(SECONDS_BETWEEN_KNOCKS)
         return room
 
+    def _handed_over(self, job: int, order: Order) -> Any:
+        """Return the stream of a new task's reports.
+
+        A call to a head that has just died waits for a minute, and then Ray ends this process: another thread waits.
+        """
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def call() -> None:
+            try:
+                self._ray.get(self._depot.begin.remote(job))
+                answers.put(self._task.remote(order, job, self._token, self._depot, self._patience))
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                answers.put(error)
+
+        threading.Thread(target=call, name="start", daemon=True).start()
+        while not self._has_lost_head.is_set():
+            try:
+                answer = answers.get(timeout=SECONDS_BETWEEN_KNOCKS)
+            except queue.Empty:
+                continue
+            if isinstance(answer, self._ray.exceptions.RayError | ConnectionError):
+                break
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        raise _lost()
+
     def _room(self, resources: dict[str, float]) -> int:
         wanted = {"CPU": self._request.cpus_per_trial, "GPU": self._request.gpus_per_trial}
         return min(math.floor(resources.get(name, 0.0) / share + 1e-9) for name, share in wanted.items() if share)
 
-    def _watch_head(self) -> None:
-        """Count the room on the nodes now and then, for as long as the head answers.
-
-        When it is gone, whatever asks it waits, and after a minute Ray ends this process without a word.
-        """
-        address, missed = self._ray.get_runtime_context().gcs_address, 0
-        while missed < MOST_MISSED:
-            time.sleep(SECONDS_BETWEEN_KNOCKS)
-            try:
-                _check_that_somebody_listens(address)
-                self._num_slots = self._count_room()
-                if self._num_slots:
-                    self._had_room_at = time.monotonic()
-                missed = 0
-            except (OSError, self._ray.exceptions.RayError):
-                missed += 1
-        self._has_lost_head.set()
-
     def _count_room(self) -> int:
         return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
+
+    def _knock(self) -> bool:
+        """Count the room on the nodes; say whether the head answered."""
+        try:
+            _check_that_somebody_listens(self._ray.get_runtime_context().gcs_address)
+            self._num_slots = self._count_room()
+        except (OSError, self._ray.exceptions.RayError):
+            return False
+        if self._num_slots:
+            self._had_room_at = time.monotonic()
+        return True
 
     def _listen(self, job: int, stream: Any, directory: Path | None) -> None:
         """Pass on what a task reports, then how it ended."""
@@ -205,6 +221,23 @@ class RayExecutor:
             else:
                 self._events.put(Event(job, from_record(json.loads(content))))
         return Gone(0)
+
+
+def _watch_head(watched: "weakref.ref[RayExecutor]") -> None:
+    """Have the room counted now and then, for as long as the head answers and the executor is in use.
+
+    When the head is gone, whatever asks it waits, and after a minute Ray ends this process without a word.
+    """
+    missed = 0
+    while missed < MOST_MISSED:
+        time.sleep(SECONDS_BETWEEN_KNOCKS)
+        executor = watched()
+        if executor is None:
+            return
+        missed = 0 if executor._knock() else missed + 1
+        if missed == MOST_MISSED:
+            executor._has_lost_head.set()
+        del executor  # or it would never be free to go, and its depot with it
 
 
 def _absolute(order: Order) -> Order:

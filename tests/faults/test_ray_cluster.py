@@ -4,13 +4,16 @@ import errno
 import os
 import shutil
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from search.errors import StudyError
@@ -212,6 +215,47 @@ def test_when_there_are_no_nodes_any_more_that_is_told_in_the_end(
 
     with pytest.raises(StudyError, match=r"No node .* has had room"):
         wait()
+
+
+def test_a_job_that_is_begun_as_the_head_dies_is_not_waited_for(
+    connect: Any, digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, dead = connect(), threading.Event()
+    monkeypatch.setattr(executor, "_task", SimpleNamespace(remote=lambda *_: dead.wait(SECONDS)))
+    threading.Timer(1.0, executor._has_lost_head.set).start()
+
+    began = time.monotonic()
+    with pytest.raises(StudyError, match=r"The head of the Ray cluster does not answer"):
+        executor.start(0, order(digits, tmp_path / "job"))
+
+    assert time.monotonic() - began < 10
+    dead.set()
+
+
+def test_what_nobody_uses_any_more_leaves_nothing_behind(nodes: Any) -> None:
+    from search.executors.ray_cluster import RayExecutor
+
+    def depots() -> set[int]:
+        found = psutil.process_iter(["pid", "cmdline"])
+        return {process.info["pid"] for process in found if "ray::Depot" in (process.info["cmdline"] or [""])[0]}
+
+    before, others = depots(), set(threading.enumerate())
+    executor = RayExecutor(Cluster(address=nodes.address))
+    watching = [thread for thread in set(threading.enumerate()) - others if thread.name == "head"]
+    until = time.monotonic() + SECONDS
+    while not depots() - before and time.monotonic() < until:
+        time.sleep(0.2)
+    during = depots()
+    executor.close()
+    del executor
+
+    until = time.monotonic() + SECONDS
+    while (depots() - before or any(thread.is_alive() for thread in watching)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert watching
+    assert during - before
+    assert not depots() - before
+    assert not any(thread.is_alive() for thread in watching)
 
 
 def test_f30_a_cluster_without_room_for_a_job_is_told(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:

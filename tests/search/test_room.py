@@ -34,7 +34,7 @@ def keep(tmp_path: Path) -> Keep:
             (folder / CHECKPOINT).write_bytes(bytes(60))
             (folder / PREVIOUS_CHECKPOINT).write_bytes(bytes(40))
             (folder / WEIGHTS).write_bytes(bytes(1000))
-        return Room(budget=budget, directory=lambda n: tmp_path / str(n), expected=EXPECTED)
+        return Room(budget=budget, directory=lambda n: tmp_path / str(n), expected=EXPECTED, objective=METRIC)
 
     return make
 
@@ -45,7 +45,7 @@ def keep_450_bytes(scene: Scene) -> None:
         folder = scene.ground.store.job(NAME, number)
         folder.mkdir(parents=True)
         (folder / CHECKPOINT).write_bytes(bytes(100))
-    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED)
+    scene.room = Room(budget=450, directory=partial(scene.ground.store.job, NAME), expected=EXPECTED, objective=METRIC)
 
 
 def test_nobody_gives_way_while_there_is_room(keep: Keep) -> None:
@@ -77,6 +77,15 @@ def test_the_best_of_all_stays_where_there_is_not_even_room_for_one(keep: Keep) 
     items = [trial_at(number, {1.0: score}) for number, score in enumerate((0.5, 0.9, 0.3))]
 
     assert keep(items, budget=1).crowded_out(items) == [2, 0]
+
+
+def test_what_a_search_would_end_with_now_stays_though_more_is_expected_of_another_one(keep: Keep) -> None:
+    items = [trial_at(0, {1.0: 0.2}), trial_at(1, {1.0: 0.9}), trial_at(2, {1.0: 0.1, 3.0: 0.3})]
+    room = keep(items, budget=1)
+    expected = room.expected(items)
+
+    assert max(expected, key=lambda number: expected[number]) == 1, "or the test shows nothing"
+    assert room.crowded_out(items) == [0]
 
 
 def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
@@ -118,7 +127,7 @@ def test_checkpoints_of_a_search_that_stops_trials_stay_within_the_budget(
 @given(scores=st.lists(st.integers(0, 9), min_size=1, max_size=10), budget=st.integers(0, 1000))
 def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget: int) -> None:
     items = [trial_at(number, {1.0: score / 10}) for number, score in enumerate(scores)]
-    room = Room(budget=budget, directory=Path, expected=EXPECTED)  # type: ignore[arg-type]
+    room = Room(budget=budget, directory=Path, expected=EXPECTED, objective=METRIC)  # type: ignore[arg-type]
     room._sizes.update({trial.uid: (trial.epoch, trial.state, 100) for trial in items})
 
     gone = room.crowded_out(items)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from search_samples import METRIC, after, new_trial, ordered, reached, result, trial_at
 
 from search import trials
-from search.trials import OBJECTIVES, Record, State, Trial, readings
+from search.trials import OBJECTIVES, Record, State, Trial, readings, seconds_of_training
 from trainer.config import JobConfig, flat, job_config
 from trainer.results import Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
 from trainer.settings import Scoring
@@ -184,6 +184,15 @@ def test_what_was_fitted_once_needs_no_more_time_than_its_scoring_to_any_later_e
     assert trial is not None
 
     assert after(trial, ordered(1.0), fitted, reached(1.0)).seconds_until(9.0) == 0.25
+
+
+def test_a_fit_counts_once_for_any_number_of_epochs_and_training_for_each() -> None:
+    config = flat(job_config({"model": "svm"}))
+    fitted = trials.fold([trials.created(number=0, uid="u", params={}, config=config, at=0.0)])
+    assert fitted is not None
+
+    assert seconds_of_training(after(fitted, ordered(1.0), result(1.0, seconds=50.0)), 9.0) == 50.0
+    assert seconds_of_training(trial_at(0, {1.0: 0.5, 3.0: 0.6}, seconds=3.0), 9.0) == pytest.approx(9 * 6.0 / 3)
 
 
 @pytest.mark.parametrize(
