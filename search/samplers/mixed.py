@@ -7,10 +7,12 @@ from search.samplers.base import Sampler
 from search.trials import Trial
 from spaces import Value
 
+ALONE = 10  # trials at first; until then TPE would draw by chance
+
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Asks one sampler for the first trial, the next for the second, and so on."""
+    """Asks the last sampler, which learns from the fewest trials, for the first ones; then each in turn."""
 
     samplers: tuple[Sampler, ...]
 
@@ -20,4 +22,5 @@ class Mixed:
         Args:
             trials: All so far; their number decides whose turn it is.
         """
-        return self.samplers[len(trials) % len(self.samplers)].draw(trials)
+        turn = len(trials) % len(self.samplers) if len(trials) >= ALONE else -1
+        return self.samplers[turn].draw(trials)
