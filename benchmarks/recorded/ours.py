@@ -7,6 +7,7 @@ from benchmarks.recorded.tasks import FIRST_RUNG, Task
 from benchmarks.recorded.traces import Trace
 from benchmarks.recorded.views import AsOptunaHasIt, OfOptuna, OnForecasts, OnLastReadings, OnOneRung
 from search.samplers import Gp, Mixed, Random, Sampler, Tpe
+from search.samplers.mixed import ALONE
 from search.schedulers import FreezeThaw, Hyperband, Promotion
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
@@ -43,13 +44,13 @@ def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = 
 
 
 def _freeze_thaw(
-    rungs: Callable[[int], tuple[float, ...]], *, is_mixed: bool = False, is_among_rows: bool = False
+    rungs: Callable[[int], tuple[float, ...]], *, alone: int | None = None, is_among_rows: bool = False
 ) -> Search:
     """Return freeze and thaw with Gaussian processes.
 
     Args:
         rungs: From the number of epochs.
-        is_mixed: Whether every other draw is TPE's.
+        alone: Trials that the model draws before TPE draws every other one; None where it never does.
         is_among_rows: Whether the model weighs the free rows of the table, where these alone can be trained: else the
             place that it thinks best is never tried, so that it is asked for again and again, which no search of real
             trainings suffers from.
@@ -60,8 +61,8 @@ def _freeze_thaw(
         surrogate, rows = Surrogate(Encoding(space)), Trainings(task, space)
         propose = rows.propose if is_among_rows and not task.is_continuous else None
         sampler: Sampler = Gp(surrogate=surrogate, seed=seed, propose=propose)
-        if is_mixed:
-            sampler = Mixed((Tpe(space=space, seed=seed), sampler))
+        if alone is not None:
+            sampler = Mixed((Tpe(space=space, seed=seed), sampler), alone=alone)
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
         return replay(task, space, scheduler, sampler, rows)
 
@@ -94,11 +95,12 @@ def _random(space: SearchSpace, seed: int) -> Sampler:
 
 DEFAULT = "freeze-thaw + TPE and GP"
 STRATEGIES: Mapping[str, Search] = {
-    DEFAULT: _freeze_thaw(fine_rungs_of, is_mixed=True),
+    DEFAULT: _freeze_thaw(fine_rungs_of, alone=ALONE),
     "promotion + TPE": _by_ranks(_tpe()),
 }
 VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sampler might see
-    "freeze-thaw + TPE and GP on few rungs": _freeze_thaw(rungs_of, is_mixed=True),
+    "freeze-thaw + TPE and GP on few rungs": _freeze_thaw(rungs_of, alone=ALONE),
+    "freeze-thaw + TPE and GP from the first": _freeze_thaw(fine_rungs_of, alone=0),
     "freeze-thaw + GP": _freeze_thaw(fine_rungs_of),
     "freeze-thaw + GP among rows": _freeze_thaw(fine_rungs_of, is_among_rows=True),
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),

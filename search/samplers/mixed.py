@@ -15,6 +15,7 @@ class Mixed:
     """Asks the last sampler, which learns from the fewest trials, for the first ones; then each in turn."""
 
     samplers: tuple[Sampler, ...]
+    alone: int = ALONE  # trials of the last sampler at first
 
     def draw(self, trials: Sequence[Trial]) -> dict[str, Value]:
         """Return the parameters of the next trial, by name.
@@ -22,5 +23,5 @@ class Mixed:
         Args:
             trials: All so far; their number decides whose turn it is.
         """
-        turn = len(trials) % len(self.samplers) if len(trials) >= ALONE else -1
+        turn = len(trials) % len(self.samplers) if len(trials) >= self.alone else -1
         return self.samplers[turn].draw(trials)
