@@ -58,7 +58,7 @@ def driving(study: Study, directory: Path) -> Iterator[tuple[Crew, Callable[[], 
 
         try:
             with PostgresCrew(study.storage.engine, study.name) as crew:
-                yield crew, lambda: crew.has_lost_ending
+                yield crew, crew.has_lost_ending
         except Lost as error:
             raise StorageBusyError(f"{error} Nothing is lost: `autoclf resume {study.name}` goes on.") from error
         return

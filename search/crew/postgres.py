@@ -4,9 +4,11 @@ Its tables are in `search.crew.tables`. The trials' logs lie in the store, a dir
 written to one but by who holds its claim.
 """
 
+import math
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
@@ -23,6 +25,7 @@ from search.storage import patiently
 
 BEAT_SECONDS = 5.0
 GRACE_SECONDS = 30.0  # without a sign of life, after which a driver counts as dead
+SECONDS_BETWEEN_LOOKS = 0.2  # whether the end of the search is this driver's still
 LONGEST_TURN_SECONDS = 60  # that the database lets a silent driver have the turn
 
 ENDING = -1  # in place of a trial: the end of the search is claimed as trials are
@@ -42,7 +45,6 @@ class PostgresCrew:
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self.driver = uuid.uuid4().hex
-        self.has_lost_ending = False  # to another driver, as this one was silent for too long
         self._engine = engine
         self._study = study
         self._beat_seconds = beat_seconds
@@ -53,6 +55,8 @@ class PostgresCrew:
         self._stays = False
         self._asked_at: Any = None  # by the database's clock: when this driver, with nothing to do, would have left
         self._ends = False
+        self._has_lost_ending = False
+        self._looked_at = -math.inf
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._live, name="crew", daemon=True)
 
@@ -190,6 +194,17 @@ class PostgresCrew:
         """Return the other driver that is at the end of the search, as `HOST (process PID)`; only in a turn."""
         connection = self._in_turn()
         return next(iter(self._names(connection, DRIVERS.c.driver == self._owner(connection, ENDING))), None)
+
+    def has_lost_ending(self) -> bool:
+        """Say whether the end of the search, which this driver had begun, is another's, as this one was silent so long.
+
+        Whoever wakes must not go on for a moment, so it is looked up here, if that was not done just now.
+        """
+        if self._ends and time.monotonic() > self._looked_at + SECONDS_BETWEEN_LOOKS:
+            with suppress(DBAPIError), self._engine.connect() as connection:  # the database restarts: ask it later
+                self._has_lost_ending |= self._owner(connection, ENDING) != self.driver
+            self._looked_at = time.monotonic()
+        return self._has_lost_ending
 
     def leave(self) -> None:
         """Count no more as one that trains: what is left is for the others."""
@@ -353,13 +368,6 @@ class PostgresCrew:
         while not self._ended.wait(self._beat_seconds):
             with suppress(DBAPIError):  # the database restarts: the next one may get through
                 self._beat()
-                self._look_after_ending()
-
-    def _look_after_ending(self) -> None:
-        """Find out whether the end of the search, if this driver has begun it, is its own still."""
-        if self._ends:
-            with self._engine.connect() as connection:
-                self.has_lost_ending |= self._owner(connection, ENDING) != self.driver
 
     def _sign_off(self) -> None:
         self._alone(lambda c: c.execute(sa.delete(DRIVERS).where(DRIVERS.c.driver == self.driver)))

@@ -275,6 +275,8 @@ def _connected(request: Cluster) -> Any:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
+            # Or what a node that died has to say goes to standard output, between our lines of JSON.
+            ray._private.worker._worker_logs_enabled = False
         except (OSError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
             raise StudyError(
                 f"No Ray cluster answers at {request.address!r}: {str(error).splitlines()[0]} Start one with "

@@ -200,6 +200,15 @@ def test_a_signal_that_asks_for_an_end_is_ours_to_answer(connect: Any) -> None:
         assert signal.getsignal(signal.SIGTERM) is interruption
 
 
+def test_what_a_dead_node_has_to_say_stays_out_of_our_output(connect: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from ray._private.worker import print_to_stdstream
+
+    connect()
+    print_to_stdstream({"lines": ["Raylet is terminated."], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+
+    assert capsys.readouterr().out == "", "standard output is for the search, with --json for lines of JSON alone"
+
+
 def test_when_there_are_no_nodes_any_more_that_is_told_in_the_end(
     connect: Any, nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

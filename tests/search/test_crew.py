@@ -219,8 +219,7 @@ def test_a_driver_that_was_taken_for_dead_finds_the_end_of_the_search_lost(join:
     with slept.turn():
         slept.begin_ending()
     slept._beat()
-    slept._look_after_ending()
-    assert not slept.has_lost_ending
+    assert not slept.has_lost_ending()
 
     for _ in range(100):
         threading.Event().wait(0.05)
@@ -231,10 +230,9 @@ def test_a_driver_that_was_taken_for_dead_finds_the_end_of_the_search_lost(join:
         other.abandoned()
         other.begin_ending()
     slept._beat()
-    slept._look_after_ending()
 
-    assert slept.has_lost_ending
-    assert not other.has_lost_ending
+    assert slept.has_lost_ending()
+    assert not other.has_lost_ending()
 
 
 def test_the_last_driver_ends_the_search(join: Join) -> None:
