@@ -39,8 +39,8 @@ class Room:
         expected = self.expected(trials)
         gives_way = {n: trials[n].state is State.PAUSED for n in sizes if _may_go(trials[n])}
         found: list[int] = []
-        kept = {max(expected, key=lambda n: (expected[n], -n), default=None)}
-        kept |= {trial.number for trial in [best_of(list(trials), self.objective)] if trial is not None}
+        best = best_of(list(trials), self.objective)
+        kept = {max(expected, key=lambda n: (expected[n], -n), default=None), best.number if best else None}
         for number in sorted(gives_way, key=lambda n: (gives_way[n], expected.get(n, -math.inf), -n)):
             if excess > 0 and sizes[number] and number not in kept:
                 found.append(number)

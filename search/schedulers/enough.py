@@ -107,8 +107,7 @@ class UntilEnough:
         """Return what to do now."""
         trials, objective = situation.trials, self.objective
         found = self._perfect(trials)
-        is_content = sum(trial.state is State.COMPLETE for trial in found) >= ENOUGH_PERFECT
-        if is_content or self.enough.target_trial(trials, objective) is not None:
+        if has_nothing_to_gain(found, objective) or self.enough.target_trial(trials, objective) is not None:
             return Finish()
         is_over = self.enough.is_out_of_patience(trials, self.rungs, objective, began=self.began, now=self.now())
         if len(found) >= ENOUGH_PERFECT:

@@ -20,8 +20,7 @@ from search.errors import StudyError
 from search.executors import Cluster, Event, Gone
 from search.executors.parcels import Depot, own_folder
 from search.interruptions import interruptions
-from tests.books import assert_books_agree
-from tests.command import SLOWER, Desk, Running
+from tests.faults.cluster import pids
 from trainer.config import JobConfig, job_config
 from trainer.data import DataSet, prepare
 from trainer.jobfiles import CHECKPOINT, PREDICTIONS, WEIGHTS
@@ -32,29 +31,7 @@ pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 
 SECONDS = 90.0
-NODE = {
-    "num_cpus": 1,
-    "num_gpus": 1,
-    "object_store_memory": 80_000_000,
-}  # the GPU is a fake one
 LONG = 400.0  # epochs of the digits: a minute or more
-
-
-@pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cluster of three nodes; the driver's, the first, has no room for jobs."""
-    import ray
-    from ray.cluster_utils import Cluster as Nodes
-
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # of the workers
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # or they get next to nothing where other tests run beside them
-    head = {"num_cpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False}
-    found = Nodes(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        found.add_node(wait=True, **NODE)
-    yield found
-    ray.shutdown()
-    found.shutdown()
 
 
 @pytest.fixture
@@ -324,7 +301,7 @@ def test_f27_a_node_that_is_lost_says_nothing_against_its_job(
     executor, heard = connect(), []
     executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
     started = wait_for(executor, Started, heard)
-    mine = [node for node in nodes.worker_nodes if started.pid in _pids(node)]
+    mine = [node for node in nodes.worker_nodes if started.pid in pids(node)]
 
     nodes.remove_node(mine[0], allow_graceful=False)
     gone = wait_for(executor, Gone, heard)
@@ -333,13 +310,6 @@ def test_f27_a_node_that_is_lost_says_nothing_against_its_job(
     again: list[Event] = []
     executor.start(0, order(digits, tmp_path / "job", until=2.0, epochs=4.0))
     wait_for(executor, Reached, again)
-
-
-def _pids(node: Any) -> set[int]:
-    import psutil
-
-    (raylet,) = node.all_processes["raylet"]
-    return {child.pid for child in psutil.Process(raylet.process.pid).children(recursive=True)}
 
 
 @pytest.mark.thorough
@@ -379,67 +349,3 @@ def test_a_cluster_that_is_not_there_is_told() -> None:
 
     with pytest.raises(StudyError, match="No Ray cluster answers at"):
         RayExecutor(Cluster(address="127.0.0.1:1"))
-
-
-def test_a_whole_search_runs_on_ray(desk: Desk) -> None:
-    done = desk.run("search", "--space", "tiny.yaml", "--trials", "3", "--executor", "ray", "--no-race")
-
-    assert done.returncode == 0, done.stderr
-    assert "Test accuracy" in done.stdout
-
-
-def killed_at_work(running: Running) -> dict[str, Any]:
-    """Kill a worker that begins a job, and another one if it was done before; return how the one that died began."""
-    while True:
-        begun = running.wait_for("started")
-        os.kill(begun["pid"], signal.SIGKILL)
-        for event in running.events():
-            if event.get("trial") == begun["trial"] and event["event"] in ("died", "paused", "complete"):
-                break
-        if event["event"] == "died":
-            return begun
-
-
-@pytest.mark.thorough
-def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(slow_desk: Desk, nodes: Any) -> None:
-    desk = slow_desk
-    (desk.root / "tiny.yaml").write_text(SLOWER.replace("rungs: [4, 12]", "rungs: [16, 32]"))  # there is time to strike
-    nodes.add_node(wait=True, **NODE)
-    search = ("search", "--space", "tiny.yaml", "--trials", "4", "--no-race", "--executor", "ray")
-    with desk.started(*search, "--address", nodes.address) as running:
-        running.wait_for("epoch")
-        killed = killed_at_work(running)
-        again = running.wait_for("started", trial=killed["trial"])
-        (home,) = (node for node in nodes.worker_nodes if again["pid"] in _pids(node))
-        nodes.remove_node(home, allow_graceful=False)
-        lost = running.wait_for("died", trial=killed["trial"])
-        elsewhere = running.wait_for("started", trial=killed["trial"])
-        outcome = running.finish()
-
-    assert lost["at"] - again["at"] < SECONDS
-    assert elsewhere["pid"] != again["pid"] != killed["pid"]
-    assert outcome["finished"]
-    trials = assert_books_agree(desk.store, "tiny", num_trials=4)
-    struck = trials[killed["trial"]]
-    assert struck.deaths == 1, "a lost node counts against nobody"
-    assert struck.state.value in ("complete", "pruned")
-
-
-@pytest.mark.thorough
-def test_f29_a_head_that_is_lost_ends_the_search_which_goes_on_without_it(slow_desk: Desk, nodes: Any) -> None:
-    desk = slow_desk
-    search = ("search", "--space", "tiny.yaml", "--trials", "16", "--no-race", "--set", "data.val_fraction=0.5")
-    with desk.started(*search, "--executor", "ray", "--address", nodes.address) as running:
-        running.wait_for("epoch")
-        nodes.head_node.kill_gcs_server()
-        code = running.process.wait(SECONDS)
-        told = running.errors()
-
-    assert code == 2, told
-    assert "The head of the Ray cluster does not answer" in told
-    assert "Traceback" not in told
-
-    resumed = desk.run("resume", "tiny", "--executor", "local")
-
-    assert resumed.returncode == 0, resumed.stderr
-    assert_books_agree(desk.store, "tiny", num_trials=16)
