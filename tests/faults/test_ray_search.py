@@ -38,7 +38,7 @@ def killed_at_work(running: Running) -> dict[str, Any]:
 @pytest.mark.thorough
 def test_f27_f28_a_search_goes_on_though_a_worker_is_killed_and_a_node_is_lost(slow_desk: Desk, nodes: Any) -> None:
     desk = slow_desk
-    (desk.root / "tiny.yaml").write_text(SLOWER.replace("rungs: [4, 12]", "rungs: [16, 32]"))  # there is time to strike
+    (desk.root / "tiny.yaml").write_text(SLOWER.replace("rungs: [4, 12]", "rungs: [40, 80]"))  # there is time to strike
     nodes.add_node(wait=True, **NODE)
     search = ("search", "--space", "tiny.yaml", "--trials", "4", "--no-race", "--executor", "ray")
     with desk.started(*search, "--address", nodes.address) as running:
