@@ -53,7 +53,7 @@ class RayExecutor:
         self._token = uuid.uuid4().hex
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, Any] = {}  # jobs and the streams of their reports
-        self._has_lost_head = threading.Event()
+        self._has_lost_head, self._is_closed = threading.Event(), threading.Event()
         self._num_slots = self._wait_for_room()
         self._had_room_at = time.monotonic()
         here = self._ray.get_runtime_context().get_node_id()
@@ -67,7 +67,8 @@ class RayExecutor:
             num_returns="streaming",
             max_retries=0,
         )(work)
-        threading.Thread(target=_watch_head, args=(weakref.ref(self),), name="head", daemon=True).start()
+        watched = (weakref.ref(self), self._is_closed)
+        threading.Thread(target=_watch_head, args=watched, name="head", daemon=True).start()
 
     @property
     def num_slots(self) -> int:
@@ -124,6 +125,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """End every task at once; those of a lost cluster end by themselves."""
+        self._is_closed.set()
         if self._has_lost_head.is_set():
             atexit.unregister(self._ray.shutdown)  # which, finding nobody, may end this process with a code of its own
             return
@@ -223,14 +225,13 @@ class RayExecutor:
         return Gone(0)
 
 
-def _watch_head(watched: "weakref.ref[RayExecutor]") -> None:
+def _watch_head(watched: "weakref.ref[RayExecutor]", is_closed: threading.Event) -> None:
     """Have the room counted now and then, for as long as the head answers and the executor is in use.
 
     When the head is gone, whatever asks it waits, and after a minute Ray ends this process without a word.
     """
     missed = 0
-    while missed < MOST_MISSED:
-        time.sleep(SECONDS_BETWEEN_KNOCKS)
+    while missed < MOST_MISSED and not is_closed.wait(SECONDS_BETWEEN_KNOCKS):
         executor = watched()
         if executor is None:
             return
@@ -257,6 +258,7 @@ def _lost() -> StudyError:
 
 def _connected(request: Cluster) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # or who asks a moment too late is given another cluster
     if request.address is None:  # listen to this machine alone; Ray has no other word for that, and reads it once
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:

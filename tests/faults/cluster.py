@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, which can be lost one by one."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # as in a search, and before Ray is imported
 NODE = {
     "num_cpus": 1,
     "num_gpus": 1,

@@ -244,6 +244,24 @@ def test_what_nobody_uses_any_more_leaves_nothing_behind(nodes: Any) -> None:
     assert not any(thread.is_alive() for thread in watching)
 
 
+def test_one_that_is_closed_asks_the_cluster_nothing_more(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would connect it again, perhaps to the cluster of another, in whose process Ray was imported before us."""
+    import ray
+
+    monkeypatch.setattr("ray._private.auto_init_hook.enable_auto_connect", True)
+    from search.executors.ray_cluster import RayExecutor
+
+    others = set(threading.enumerate())
+    executor = RayExecutor(Cluster(address=nodes.address))
+    (watching,) = (thread for thread in set(threading.enumerate()) - others if thread.name == "head")
+    executor.close()
+    ray.shutdown()
+    watching.join(timeout=SECONDS)
+
+    assert not watching.is_alive()
+    assert not ray.is_initialized()
+
+
 def test_f30_a_cluster_without_room_for_a_job_is_told(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.executors.ray_cluster.JOINING_SECONDS", 1.0)
 
