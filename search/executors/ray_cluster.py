@@ -36,6 +36,7 @@ SECONDS_BETWEEN_KNOCKS = 2.0
 JOINING_SECONDS = 30.0  # that nodes may take to come
 ROOMLESS_SECONDS = 900.0  # without a node that has room, after which none is waited for
 MOST_MISSED = 4  # in a row, after which the head counts as gone
+HUNG_SECONDS = 60.0  # without an answer from a head that listens, after which it counts as gone, too
 KILLED, FAILED = -9, 1
 
 
@@ -54,6 +55,7 @@ class RayExecutor:
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, Any] = {}  # jobs and the streams of their reports
         self._has_lost_head, self._is_closed = threading.Event(), threading.Event()
+        self._knocking_since: float | None = None
         self._num_slots = self._wait_for_room()
         self._had_room_at = time.monotonic()
         here = self._ray.get_runtime_context().get_node_id()
@@ -87,8 +89,7 @@ class RayExecutor:
             StudyError: If the cluster does not answer.
         """
         assert job not in self._running, f"job {job} runs already"
-        if self._has_lost_head.is_set():
-            raise _lost()
+        self._check_head()
         order = _absolute(order)
         directory = None if isinstance(order, MeasureOrder) else order.directory
         if directory is not None:
@@ -101,10 +102,9 @@ class RayExecutor:
         """Return what happened, waiting up to the time for the first of it.
 
         Raises:
-            StudyError: If the cluster's head is gone.
+            StudyError: If the cluster's head is gone or hangs, or no node has had room for long.
         """
-        if self._has_lost_head.is_set():
-            raise _lost()
+        self._check_head()
         if time.monotonic() > self._had_room_at + ROOMLESS_SECONDS:
             raise StudyError(
                 f"No node of the Ray cluster has had room for a job for {ROOMLESS_SECONDS / 60:.0f} minutes. "
@@ -162,17 +162,24 @@ class RayExecutor:
                 answers.put(error)
 
         threading.Thread(target=call, name="start", daemon=True).start()
-        while not self._has_lost_head.is_set():
+        while True:
+            self._check_head()
             try:
                 answer = answers.get(timeout=SECONDS_BETWEEN_KNOCKS)
             except queue.Empty:
                 continue
             if isinstance(answer, self._ray.exceptions.RayError | ConnectionError):
-                break
+                raise _lost()
             if isinstance(answer, Exception):
                 raise answer
             return answer
-        raise _lost()
+
+    def _check_head(self) -> None:
+        since = self._knocking_since
+        if since is not None and time.monotonic() > since + HUNG_SECONDS:
+            self._has_lost_head.set()
+        if self._has_lost_head.is_set():
+            raise _lost()
 
     def _room(self, resources: dict[str, float]) -> int:
         wanted = {"CPU": self._request.cpus_per_trial, "GPU": self._request.gpus_per_trial}
@@ -182,12 +189,15 @@ class RayExecutor:
         return sum(self._room(node["Resources"]) for node in self._ray.nodes() if node["Alive"])
 
     def _knock(self) -> bool:
-        """Count the room on the nodes; say whether the head answered."""
+        """Count the room on the nodes; say whether the head answered. One that hangs is waited for."""
+        self._knocking_since = time.monotonic()
         try:
             _check_that_somebody_listens(self._ray.get_runtime_context().gcs_address)
             self._num_slots = self._count_room()
         except (OSError, self._ray.exceptions.RayError):
             return False
+        finally:
+            self._knocking_since = None
         if self._num_slots:
             self._had_room_at = time.monotonic()
         return True

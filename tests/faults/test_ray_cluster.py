@@ -218,6 +218,24 @@ def test_a_job_that_is_begun_as_the_head_dies_is_not_waited_for(
     dead.set()
 
 
+def test_a_head_that_hangs_is_told_in_the_end(connect: Any, nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.executors.ray_cluster.HUNG_SECONDS", 4.0)
+    executor = connect()
+    (head,) = nodes.head_node.all_processes["gcs_server"]
+
+    def wait() -> None:
+        for _ in range(int(SECONDS)):
+            executor.events(timeout_seconds=1.0)
+
+    os.kill(head.process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StudyError, match=r"The head of the Ray cluster does not answer"):
+            wait()
+        executor.close()
+    finally:
+        os.kill(head.process.pid, signal.SIGCONT)
+
+
 def test_what_nobody_uses_any_more_leaves_nothing_behind(nodes: Any) -> None:
     from search.executors.ray_cluster import RayExecutor
 
