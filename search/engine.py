@@ -20,7 +20,7 @@ from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situatio
 from search.schedulers.closing import fits, following_rung
 from search.trials import NO_ROOM, OUT_OF_TIME, OVER_LIMITS, State, Trial
 from trainer.crashpoints import crash_point
-from trainer.jobfiles import remove_state
+from trainer.jobfiles import remove_checkpoints, remove_state
 from trainer.orders import TrainOrder
 from trainer.results import EpochResult, Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
 
@@ -237,6 +237,7 @@ class Engine:
             self._stop([number])
         if isinstance(event, Reached):
             self._failed.clear()
+        self._has_more_to_keep |= isinstance(event, Reached | Stopped)
         after = self.book.record(number, to_record(event))
         self._follow(number, event, is_new=after.results != before.results)
 
@@ -255,7 +256,6 @@ class Engine:
                 self._end(number, State.COMPLETE)
             case Reached() | Stopped():
                 self._tell("paused", number, epoch=event.epoch)
-                self._has_more_to_keep = True
             case Failed():
                 state = State.PRUNED if event.reason == OVER_LIMITS else State.FAILED
                 self._end(number, state, reason=event.reason, message=event.message)
@@ -268,7 +268,8 @@ class Engine:
         for number in self.crowded_out(self.book.trials):
             if not self.book.trials[number].state.is_over:
                 self._end(number, State.PRUNED, reason=NO_ROOM)
-            remove_state(self.book.directory(number))
+            is_complete = self.book.trials[number].state is State.COMPLETE
+            (remove_checkpoints if is_complete else remove_state)(self.book.directory(number))
 
     def _bury(self, number: int, gone: Gone) -> None:
         """Note a worker's death; go on from the checkpoint once if it hung or was killed from outside."""

@@ -23,7 +23,7 @@ from search.jobs import build_job, check_space, has_classical
 from search.notices import Notice, Watch
 from search.plan import Plan, plan_of
 from search.request import Request
-from search.room import Room, default_budget
+from search.room import Room, default_budget, size_of
 from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
 from search.store import Store, check_place, check_study_name, open_store, read_logs
@@ -334,11 +334,14 @@ class _Search:
             seconds_behind=mirrors.seconds_behind,
         )
 
-    def _room(self, strategy: Strategy) -> Room:
-        budget, name = self.request.disk_bytes, self.request.study
+    def _room(self, strategy: Strategy, book: Book) -> Room:
+        budget, directory = self.request.disk_bytes, partial(self.store.job, self.request.study)
+        if budget is None:
+            taken = sum(size_of(directory(trial.number)).total for trial in book.trials)
+            budget = default_budget(self.store.root, taken=taken)
         return Room(
-            budget=default_budget(self.store.root) if budget is None else budget,
-            directory=partial(self.store.job, name),
+            budget=budget,
+            directory=directory,
             expected=strategy.expected,
             objective=self.request.space.objective.metric,
         )
@@ -362,7 +365,7 @@ class _Search:
             max_trials=request.max_trials,
             deadline=self._deadline(),
             kept_free=ending.kept_free,
-            crowded_out=self._room(strategy).crowded_out,
+            crowded_out=self._room(strategy, book).crowded_out,
             is_interrupted=self.is_interrupted,
             watch=self.watch,
         )

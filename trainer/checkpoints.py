@@ -14,7 +14,7 @@ import torch
 from trainer.crashpoints import crash_point
 from trainer.errors import CheckpointError
 from trainer.files import write_bytes
-from trainer.jobfiles import CHECKPOINT, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
+from trainer.jobfiles import CHECKPOINT, CHECKPOINTS, INCOMING_CHECKPOINT, PREVIOUS_CHECKPOINT
 
 MAGIC = b"autoclf1"
 
@@ -45,7 +45,7 @@ def load_checkpoint(directory: Path, *, fingerprint: str, device: torch.device) 
         fingerprint: Of the job's config, as `content["fingerprint"]` holds it.
         device: Where its tensors shall lie.
     """
-    for name in (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT):
+    for name in CHECKPOINTS:
         try:
             content = read_checkpoint(directory / name, device=device)
         except (CheckpointError, FileNotFoundError):

@@ -5,6 +5,7 @@ from pathlib import Path
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS_CHECKPOINT = "checkpoint.previous.pt"
 INCOMING_CHECKPOINT = "checkpoint.incoming.pt"  # whole, and about to take the place of the newest
+CHECKPOINTS = (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT)  # in the order in which they are believed
 PREDICTIONS = "predictions.npz"  # of the validation images scored last: logits (N, K), labels (N,)
 TEST_PREDICTIONS = "test_predictions.npz"
 WEIGHTS = "weights.safetensors"
@@ -17,7 +18,13 @@ def remove_leftovers(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_checkpoints(directory: Path) -> None:
+    """Delete the checkpoints of a job that nobody will go on with; its weights stay."""
+    for name in CHECKPOINTS:
+        (directory / name).unlink(missing_ok=True)
+
+
 def remove_state(directory: Path) -> None:
     """Delete checkpoints and weights of a job that nobody will go on with; its predictions and pictures stay."""
-    for name in (INCOMING_CHECKPOINT, CHECKPOINT, PREVIOUS_CHECKPOINT, WEIGHTS):
-        (directory / name).unlink(missing_ok=True)
+    remove_checkpoints(directory)
+    (directory / WEIGHTS).unlink(missing_ok=True)

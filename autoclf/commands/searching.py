@@ -82,7 +82,7 @@ Disk = Annotated[
     typer.Option(
         parser=num_bytes,
         metavar="SIZE",
-        help="What checkpoints may take, such as 500MB or 20GB; else half of what is free.",
+        help="What checkpoints and weights may take, such as 500MB or 20GB; else half of what is free.",
         show_default=False,
     ),
 ]
@@ -226,6 +226,7 @@ def resume(
     store: Store = Path("mlruns"),
     storage: Storage = None,
     workers: Workers = None,
+    disk: Disk = None,
     executor: Annotated[
         Literal["local", "ray"] | None, typer.Option(help="Where jobs run; else as before.", show_default=False)
     ] = None,
@@ -247,6 +248,7 @@ def resume(
     request = remembered_request(study, store=store, storage=storage, cache=user_cache())
     wanted = _num_trials(request.space, trials or request.max_trials)
     request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers)
+    request = replace(request, disk_bytes=disk or request.disk_bytes)
     if executor == "local":
         request = replace(request, cluster=None)
     elif executor == "ray" or (address, cpus_per_trial, gpus_per_trial) != (None, None, None):

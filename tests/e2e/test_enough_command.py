@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.room import size_of_state
+from search.room import size_of
 from search.schedulers import ENOUGH_PERFECT
 from search.store import Store
 from search.trials import NO_ROOM, State, Trial
@@ -75,6 +75,11 @@ def test_checkpoints_that_have_no_room_give_way_and_it_is_said(desk: Desk) -> No
     assert all(trial.state is State.PRUNED and not _bytes(desk, trial) for trial in gone)
     assert any(trial.state is State.COMPLETE for trial in trials), "the best of all never gives way"
 
+    done = desk.run("resume", "tiny", "--trials", "12", "--disk", "1GB")
+    assert done.returncode == 0, done.stderr
+    trials = assert_books_agree(desk.store, "tiny", num_trials=12)
+    assert [trial for trial in trials if trial.reason == NO_ROOM] == gone, "there was room for all others"
+
 
 def _bytes(desk: Desk, trial: Trial) -> int:
-    return size_of_state(Store(desk.store).job("tiny", trial.number))
+    return size_of(Store(desk.store).job("tiny", trial.number)).total

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -12,7 +13,8 @@ from search_samples import METRIC, NAME, RUNGS, Scene, Stage, after, ordered, st
 
 from autoclf.options import num_bytes
 from search import trials
-from search.room import Room, default_budget, size_of_state
+from search.race import MOST_FINALISTS
+from search.room import Room, Size, default_budget, size_of
 from search.schedulers.promotion import estimate
 from search.strategies import make_strategy
 from search.trials import NO_ROOM, State, Trial
@@ -25,15 +27,15 @@ EXPECTED = partial(estimate, rungs=RUNGS, objective=METRIC)
 
 @pytest.fixture
 def keep(tmp_path: Path) -> Keep:
-    """A room for checkpoints of 100 bytes a trial."""
+    """A room for checkpoints of 100 bytes a trial, and weights."""
 
-    def make(items: list[Trial], *, budget: float) -> Room:
+    def make(items: list[Trial], *, budget: float, weights: int = 0) -> Room:
         for trial in items:
             folder = tmp_path / str(trial.number)
             folder.mkdir(exist_ok=True)
             (folder / CHECKPOINT).write_bytes(bytes(60))
             (folder / PREVIOUS_CHECKPOINT).write_bytes(bytes(40))
-            (folder / WEIGHTS).write_bytes(bytes(1000))
+            (folder / WEIGHTS).write_bytes(bytes(weights))
         return Room(budget=budget, directory=lambda n: tmp_path / str(n), expected=EXPECTED, objective=METRIC)
 
     return make
@@ -62,7 +64,7 @@ def test_those_of_which_least_is_expected_give_way_and_no_more_than_needed(keep:
     assert keep(items, budget=299).crowded_out(items) == [4, 1, 3]
 
 
-def test_what_runs_is_owed_or_is_complete_does_not_give_way(keep: Keep) -> None:
+def test_what_runs_or_is_owed_or_is_the_winner_does_not_give_way(keep: Keep) -> None:
     items = [
         trial_at(0, {1.0: 0.1}, going_to=3.0),
         after(trial_at(1, {1.0: 0.1}), ordered(3.0), trials.died(-9, at=0.0)),
@@ -71,6 +73,28 @@ def test_what_runs_is_owed_or_is_complete_does_not_give_way(keep: Keep) -> None:
     ]
 
     assert keep(items, budget=1).crowded_out(items) == [3]
+
+
+def test_complete_ones_give_way_before_those_that_wait_but_for_the_best(keep: Keep) -> None:
+    scores = (0.5, 0.1, 0.9, 0.3, 0.2, 0.6)
+    items = [trial_at(n, {1.0: 0.1, 9.0: score}, ended=State.COMPLETE) for n, score in enumerate(scores)]
+    items.append(trial_at(6, {1.0: 0.05}))
+    assert MOST_FINALISTS == 4, "or other budgets are needed"
+
+    assert keep(items, budget=600).crowded_out(items) == [1]
+    assert keep(items, budget=500).crowded_out(items) == [1, 4]
+    assert keep(items, budget=1).crowded_out(items) == [1, 4, 6]
+
+
+def test_weights_count_but_those_of_complete_trials_stay(keep: Keep) -> None:
+    items = [trial_at(n, {1.0: 0.1, 9.0: 0.9 - n / 10}, ended=State.COMPLETE) for n in range(5)]
+    items += [trial_at(5, {1.0: 0.05}), trial_at(6, {1.0: 0.02})]
+
+    assert keep(items, budget=910, weights=30).crowded_out(items) == []
+    assert keep(items, budget=909, weights=30).crowded_out(items) == [4]
+    assert keep(items, budget=810, weights=30).crowded_out(items) == [4]
+    assert keep(items, budget=809, weights=30).crowded_out(items) == [4, 6], "which ends, weights and all"
+    assert keep(items, budget=680, weights=30).crowded_out(items) == [4, 6], "just enough"
 
 
 def test_the_best_of_all_stays_where_there_is_not_even_room_for_one(keep: Keep) -> None:
@@ -118,7 +142,7 @@ def test_checkpoints_of_a_search_that_stops_trials_stay_within_the_budget(
 
     assert scene.run()
 
-    left = [size_of_state(scene.ground.store.job(NAME, trial.number)) for trial in scene.trials]
+    left = [size_of(scene.ground.store.job(NAME, trial.number)).total for trial in scene.trials]
     assert states(scene.trials)[State.PRUNED] > 4
     assert sum(left) <= 450
     assert not any(trial.reason == NO_ROOM for trial in scene.trials), "what has ended has its reason already"
@@ -128,7 +152,7 @@ def test_checkpoints_of_a_search_that_stops_trials_stay_within_the_budget(
 def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget: int) -> None:
     items = [trial_at(number, {1.0: score / 10}) for number, score in enumerate(scores)]
     room = Room(budget=budget, directory=Path, expected=EXPECTED, objective=METRIC)  # type: ignore[arg-type]
-    room._sizes.update({trial.uid: (trial.epoch, trial.state, 100) for trial in items})
+    room._sizes.update({trial.uid: (trial.epoch, trial.state, Size(80, 20)) for trial in items})
 
     gone = room.crowded_out(items)
 
@@ -152,13 +176,37 @@ def test_a_search_ends_what_has_no_room_and_goes_on(stage: Stage) -> None:
     assert best.state is State.COMPLETE
 
 
-def test_only_checkpoints_count(tmp_path: Path) -> None:
+def test_a_search_keeps_the_weights_of_every_complete_trial(stage: Stage, small_space: SearchSpace) -> None:
+    strategy = make_strategy(small_space, seed=0, sampler="random", scheduler="none")
+    scene = stage(max_trials=12, num_slots=1, scheduler=strategy.scheduler)
+    keep_450_bytes(scene)
+    for number in range(scene.max_trials):
+        (scene.ground.store.job(NAME, number) / WEIGHTS).write_bytes(bytes(1))
+
+    assert scene.run()
+
+    left = [size_of(scene.ground.store.job(NAME, trial.number)) for trial in scene.trials]
+    assert states(scene.trials) == {State.COMPLETE: 12}
+    assert sum(size.total for size in left) <= 450
+    assert sum(size.checkpoints > 0 for size in left) == MOST_FINALISTS
+    assert all(size.weights == 1 for size in left)
+
+
+def test_what_a_job_has_left_is_measured(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).write_bytes(bytes(10))
     (tmp_path / CHECKPOINT).write_bytes(bytes(7))
 
-    assert size_of_state(tmp_path) == 7
-    assert size_of_state(tmp_path / "nowhere") == 0
-    assert default_budget(tmp_path) > 0
+    assert size_of(tmp_path) == Size(checkpoints=7, weights=10)
+    assert size_of(tmp_path / "nowhere") == Size(0, 0)
+
+
+def test_a_search_that_goes_on_has_the_room_that_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"bytes": 100}
+    monkeypatch.setattr("search.room.shutil.disk_usage", lambda _: SimpleNamespace(free=free["bytes"]))
+    begun = default_budget(tmp_path, taken=0)
+    free["bytes"] -= 44
+
+    assert default_budget(tmp_path, taken=44) == begun == 50
 
 
 @pytest.mark.parametrize(
