@@ -135,19 +135,36 @@ def _test_lines(outcome: Outcome, request: Request) -> Iterator[str]:
 
 
 def _optimism_line(outcome: Outcome, request: Request) -> str:
-    """Return how far validation and test are apart, and how many were chosen from."""
-    found = _doubt(outcome, request)
+    found, refit = _doubt(outcome, request), outcome.ended.refit
     assert found is not None, "it was tested"
-    assert found.optimism is not None, "it was tested"
-    points = 100 * found.optimism
-    way = "more" if points > 0 else "less"
-    apart = "as much as" if abs(points) < 0.005 else f"{abs(points):.2f} points {way} than"
-    refit = outcome.ended.refit
-    model = " of the model that has learnt from more images" if refit is not None and refit.is_sound else ""
-    return (
-        f"Validation said {100 * found.said:.2f} %, {apart} the test split{model}; it has judged {found.judged} "
-        "configurations."
-    )
+    return optimism_line(found, has_more_images=refit is not None and refit.is_sound)
+
+
+def optimism_line(found: Doubt, *, has_more_images: bool) -> str:
+    """Return how far validation and test are apart, and how many were chosen from."""
+    judged = f"it has judged {found.judged} configurations."
+    if found.optimism is None:
+        return f"Validation said {_value(found.metric, found.said)}; {judged}"
+    apart = "as much as"
+    if (difference := _difference(found.metric, abs(found.optimism))) is not None:
+        is_more = (found.optimism > 0) != (found.metric == "loss")
+        apart = f"{difference} {'more' if is_more else 'less'} than"
+    model = " of the model that has learnt from more images" if has_more_images else ""
+    return f"Validation said {_value(found.metric, found.said)}, {apart} the test split{model}; {judged}"
+
+
+def _value(metric: str, value: float) -> str:
+    """Return a value of a metric in words; of the accuracy without its name, which needs none."""
+    if metric == "loss":
+        return f"a loss of {value:.4f}"
+    return f"{100 * value:.2f} %" if metric == "accuracy" else f"{100 * value:.2f} % {AIMS[metric]}"
+
+
+def _difference(metric: str, value: float) -> str | None:
+    """Return a difference in words, or nothing where it is too small to be shown."""
+    if metric == "loss":
+        return f"{value:.4f}" if value >= 0.00005 else None
+    return f"{100 * value:.2f} points" if value >= 0.00005 else None
 
 
 def _bounds(test: TestReading, name: str) -> str:

@@ -166,7 +166,8 @@ class Ending:
         """Look for trials that are better together than the winner alone, and remember them as an offer."""
         if winner.state is not State.COMPLETE:
             return None
-        found = find_ensemble(trials, winner, self.request.space.objective.metric, self._answers)
+        space = self.request.space
+        found = find_ensemble(trials, winner, space.objective.metric, self._answers, limits=space.constraints.limits())
         remember_ensemble(self.study, found)
         return found
 

@@ -8,7 +8,7 @@ Shapes: N images, K classes.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -37,7 +37,14 @@ class Ensemble:
     winner: int
 
 
-def find_ensemble(trials: Sequence[Trial], winner: Trial, objective: str, answers_of: AnswersOf) -> Ensemble | None:
+def find_ensemble(
+    trials: Sequence[Trial],
+    winner: Trial,
+    objective: str,
+    answers_of: AnswersOf,
+    *,
+    limits: Mapping[str, float] | None = None,
+) -> Ensemble | None:
     """Return an ensemble that is better than the winner alone, beyond what the choice of images explains; else None.
 
     Args:
@@ -45,6 +52,7 @@ def find_ensemble(trials: Sequence[Trial], winner: Trial, objective: str, answer
         winner: Of them; complete.
         objective: Of the study.
         answers_of: Reads the validation predictions of a trial.
+        limits: What a model may cost, by name: an answer of an ensemble costs what those of its members do.
     """
     complete = sorted(
         (trial for trial in trials if trial.state is State.COMPLETE and trial.results),
@@ -57,14 +65,16 @@ def find_ensemble(trials: Sequence[Trial], winner: Trial, objective: str, answer
     if alone is None or len(answers) < 2 or any(len(a.labels) != len(alone.labels) for a in answers.values()):
         return None
     probabilities = {number: np.exp(log_probabilities(known.logits)) for number, known in answers.items()}
+    every = np.arange(len(alone.labels))
+    may_join = _within(complete, limits or {})
     unseen = np.empty_like(probabilities[winner.number])
     for part in _parts(alone.labels):
-        chosen = choose(probabilities, alone.labels, objective, np.setdiff1d(np.arange(len(alone.labels)), part))
+        chosen = choose(probabilities, alone.labels, objective, np.setdiff1d(every, part), may_join)
         unseen[part] = average(probabilities, chosen)[part]
     together = answers_from(unseen, alone.labels)
     if not is_worse([alone], [together], objective):
         return None
-    counts = choose(probabilities, alone.labels, objective, np.arange(len(alone.labels)))
+    counts = choose(probabilities, alone.labels, objective, every, may_join)
     if len(counts) < 2:
         return None
     sign = OBJECTIVES[objective]
@@ -77,7 +87,11 @@ def find_ensemble(trials: Sequence[Trial], winner: Trial, objective: str, answer
 
 
 def choose(
-    probabilities: Mapping[int, Floats], labels: NDArray[np.int64], objective: str, images: NDArray[np.int64]
+    probabilities: Mapping[int, Floats],
+    labels: NDArray[np.int64],
+    objective: str,
+    images: NDArray[np.int64],
+    may_join: Callable[[set[int]], bool] = lambda members: len(members) <= MOST_MEMBERS,
 ) -> dict[int, int]:
     """Return how often each trial counts in the ensemble that is best on some images.
 
@@ -86,15 +100,16 @@ def choose(
         labels: (N,).
         objective: One of `OBJECTIVES`.
         images: Numbers of those that decide.
+        may_join: Says of trials whether they may be one model; of each alone it is true.
     """
     total = np.zeros_like(next(iter(probabilities.values()))[images])
     members: list[int] = []
     best: tuple[float, int] = (-np.inf, 0)  # score, and with how many members it was reached
     for step in range(1, MOST_STEPS + 1):
-        allowed = probabilities if len(set(members)) < MOST_MEMBERS else set(members)
         tried = {
             number: score_of(answers_from((total + probabilities[number][images]) / step, labels[images]), objective)
-            for number in allowed
+            for number in probabilities
+            if may_join({*members, number})
         }
         number = max(tried, key=lambda n: tried[n])
         members.append(number)
@@ -136,6 +151,19 @@ def remember_ensemble(study: Study, found: Ensemble | None) -> None:
         record = asdict(found) | {"counts": {str(number): count for number, count in found.counts.items()}}
     if study.attributes.get(ATTRIBUTE) != record:
         study.remember(ATTRIBUTE, record)
+
+
+def _within(trials: Sequence[Trial], limits: Mapping[str, float]) -> Callable[[set[int]], bool]:
+    """Return what says whether trials together are not too many and cost no more than they may."""
+    costs = {trial.number: trial.footprint.costs() if trial.footprint else {} for trial in trials}
+
+    def may_join(members: set[int]) -> bool:
+        sums = {name: sum(costs[number].get(name, 0.0) for number in members) for name in limits}
+        return len(members) <= MOST_MEMBERS and (
+            len(members) == 1 or all(sums[name] <= limit for name, limit in limits.items())
+        )
+
+    return may_join
 
 
 def _parts(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

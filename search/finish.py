@@ -16,7 +16,7 @@ from search.race import Standing
 from search.refit import refit_directory
 from search.store import Store
 from search.study import Study
-from search.trials import Trial
+from search.trials import OBJECTIVES, Trial, score
 from trainer.config import JobConfig
 from trainer.orders import TestOrder
 from trainer.results import Failed, Tested
@@ -39,6 +39,11 @@ class TestReading:
     readings: int  # of the test split in this study so far; more than one makes the last one optimistic
     estimates: Mapping[str, Sequence[float]] = field(default_factory=dict)  # metrics: value, bounds of the interval
 
+    def values(self) -> dict[str, float]:
+        """Return every metric by its name, without bounds."""
+        known = {"accuracy": self.accuracy, "loss": self.loss, "top5_accuracy": self.top5_accuracy}
+        return {name: value for name, (value, _, _) in self.estimates.items()} | known
+
     def metrics(self) -> dict[str, float]:
         """Return every metric with its bounds under the names that the tracking store shows."""
         found = {"test/accuracy": self.accuracy, "test/loss": self.loss, "test/readings": float(self.readings)}
@@ -52,24 +57,28 @@ class Doubt:
     """How far what validation said of a winner is to be trusted: the best of many flatters itself."""
 
     judged: int  # configurations that validation images were asked about
-    said: float  # accuracy of the winner on them: the mean over its seeds, where it was in a race by accuracy
-    optimism: float | None  # by how much that is above what the test split said; None without a reading
+    metric: str  # that the search went by, such as `accuracy`
+    said: float  # that metric of the winner on them: the mean over its seeds, where it was in a race
+    optimism: float | None  # by how much that is better than what the test split said; None without a reading
 
     def metrics(self) -> dict[str, float]:
         """Return the values under the names that the tracking store shows."""
-        found = {"validation/judged": float(self.judged), "validation/accuracy": self.said}
+        found = {"validation/judged": float(self.judged), f"validation/{self.metric}": self.said}
         return found if self.optimism is None else found | {"validation/optimism": self.optimism}
 
 
 def doubt(
     trials: Sequence[Trial], winner: Trial, objective: str, standing: Standing | None, test: TestReading | None
 ) -> Doubt:
-    """Return what there is to doubt of a winner."""
-    said = winner.results[-1].val_accuracy
-    if standing is not None and objective == "val/accuracy" and winner.number in standing.scores:
-        said = fmean(standing.scores[winner.number])
-    optimism = None if test is None else said - test.accuracy
-    return Doubt(judged=sum(1 for trial in trials if trial.results), said=said, optimism=optimism)
+    """Return what there is to doubt of a winner, by the metric that it was chosen by: that one flatters most."""
+    sign, metric = OBJECTIVES[objective], objective.removeprefix("val/")
+    said = sign * score(winner.results[-1], objective)
+    if standing is not None and winner.number in standing.scores:
+        said = sign * fmean(standing.scores[winner.number])
+    tested = None if test is None else test.values().get(metric)
+    optimism = None if tested is None else sign * (said - tested)
+    judged = sum(1 for trial in trials if trial.results)
+    return Doubt(judged=judged, metric=metric, said=said, optimism=optimism)
 
 
 def known_reading(study: Study, trial: int, *, is_refit: bool = False) -> TestReading | None:

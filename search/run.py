@@ -88,8 +88,9 @@ def search(request: Request, watch: Watch) -> Outcome:
             claim(study, space=request.space, space_text=request.space_text, data=data.fingerprint, seed=request.seed)
             uid = study.attributes.get("autoclf.uid")
             uid = check_place(directory, uid, num_trials=len(study.trials()))
-            _remember(study, request, data, uid=uid)
+            check_nobody_ends(crew, name)
             warm = _warm(request, store, study, data, watch)
+            _remember(study, request, data, uid=uid)  # last: what is refused changes nothing
         plan = plan_of(request, study, data, crew, watch)
         return _Search(
             request=request,

@@ -1,7 +1,8 @@
 import pytest
 
-from autoclf.summary import changed_settings
+from autoclf.summary import changed_settings, optimism_line
 from autoclf.tables import short_columns
+from search.finish import Doubt
 from search.leaderboard import COLUMNS
 from search.trials import OBJECTIVES
 from trainer.config import Value, job_config
@@ -46,3 +47,22 @@ def test_a_model_without_epochs_is_told_without_what_belongs_to_training_in_step
 
     assert found["model.c"] == 3.0
     assert {path.partition(".")[0] for path in found} <= {"model", "loss", "seed"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "said", "optimism", "line"),
+    [
+        ("accuracy", 0.9, 0.021, "Validation said 90.00 %, 2.10 points more than the test split; it has judged 7"),
+        ("accuracy", 0.9, -0.021, "Validation said 90.00 %, 2.10 points less than the test split; it has judged 7"),
+        ("accuracy", 0.9, 0.0, "Validation said 90.00 %, as much as the test split; it has judged 7"),
+        ("f1_macro", 0.9, 0.1, "Validation said 90.00 % macro F1, 10.00 points more than the test split; it has"),
+        ("loss", 0.25, 0.05, "Validation said a loss of 0.2500, 0.0500 less than the test split; it has judged 7"),
+        ("balanced_accuracy", 0.9, None, "Validation said 90.00 % balanced accuracy; it has judged 7 configurations."),
+    ],
+)
+def test_how_far_validation_and_test_are_apart_is_told_in_the_metric_of_the_search(
+    metric: str, said: float, optimism: float | None, line: str
+) -> None:
+    found = Doubt(judged=7, metric=metric, said=said, optimism=optimism)
+
+    assert optimism_line(found, has_more_images=False).startswith(line)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from search.resume import remembered_request
 from search.store import Store
 from search.trials import State
 from tests.books import assert_books_agree
@@ -28,6 +29,14 @@ def test_what_an_earlier_study_found_best_is_tried_first(desk: Desk) -> None:
     assert warm["studies"] == ["tiny"]
     assert dict(store.trials("warm")[0].params) == dict(best.params)
     assert_books_agree(desk.store, "warm", num_trials=3)
+
+    refused = desk.run(
+        *("search", "--space", "tiny.yaml", "--trials", "500", "--sampler", "random", "--warm-start", "warm")
+    )
+    assert refused.returncode == 2
+    assert "has begun without --warm-start" in refused.stderr
+    known = remembered_request("tiny", store=desk.store, storage=None, cache=desk.store)
+    assert (known.max_trials, known.sampler) == (4, "mixed"), "what is refused changes nothing"
 
 
 def test_a_study_that_is_not_there_is_told_before_anything_is_made(desk: Desk) -> None:

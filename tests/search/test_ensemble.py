@@ -1,6 +1,7 @@
 """Trials whose answers are averaged."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from search.ensemble import (
 )
 from search.trials import State, Trial
 from trainer.metrics import metrics
+from trainer.results import Footprint
 
 NUM = 3000
 CLASSES = 5
@@ -87,6 +89,24 @@ def test_few_different_trials_are_taken_however_many_there_are() -> None:
     chosen = choose(probabilities, noisy(0).labels, METRIC, np.arange(NUM))
 
     assert 2 <= len(chosen) <= MOST_MEMBERS
+
+
+def test_together_they_cost_no_more_than_one_may() -> None:
+    answers = {number: noisy(number) for number in range(4)}
+    trials = [
+        replace(trial, footprint=Footprint(parameters=10, flops=None, latency_ms=4.0 - number, size_mb=1.0))
+        for number, trial in enumerate(trials_of(answers))
+    ]
+
+    def members(**limits: float) -> set[int]:
+        found = find_ensemble(trials, trials[0], METRIC, lambda trial: answers[trial.number], limits=limits)
+        return set(found.counts) if found else set()
+
+    assert members() == members(latency_ms=10.0, flops=1.0) == {0, 1, 2, 3}
+    assert len(members(parameters=20)) == 2
+    assert members(latency_ms=3.0) == {2, 3}, "2 and 1 ms"
+    assert members(latency_ms=2.5) == set()
+    assert members(size_mb=1.0) == set()
 
 
 def test_the_first_of_an_ensemble_is_the_best_alone() -> None:

@@ -1,5 +1,6 @@
 """The winner's one reading of the locked test split."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,10 @@ RACED = Standing(scores={4: (0.9, 0.86), 5: (0.95, 0.8)}, left={})
 
 
 def _reading(accuracy: float) -> Reading:
-    return Reading(trial=4, accuracy=accuracy, loss=0.3, top5_accuracy=1.0, num_images=360, readings=1)
+    estimates = {"balanced_accuracy": (0.45, 0.4, 0.5)}
+    return Reading(
+        trial=4, accuracy=accuracy, loss=0.3, top5_accuracy=0.97, num_images=360, readings=1, estimates=estimates
+    )
 
 
 def test_optimism_is_what_validation_said_above_the_test_split() -> None:
@@ -132,7 +136,32 @@ def test_optimism_is_what_validation_said_above_the_test_split() -> None:
 
 def test_after_a_race_the_mean_over_seeds_is_what_validation_said() -> None:
     assert doubt(TRIALS, WINNER, "val/accuracy", RACED, _reading(0.85)).said == pytest.approx(0.88)
-    assert doubt(TRIALS, WINNER, "val/loss", RACED, _reading(0.85)).said == 0.9, "that race was by another measure"
+
+
+@pytest.mark.parametrize(
+    ("objective", "said", "tested"),
+    [("val/accuracy", 0.9, 0.85), ("val/balanced_accuracy", 0.6, 0.45), ("val/top5_accuracy", 0.99, 0.97)],
+)
+def test_optimism_is_of_the_metric_that_the_winner_was_chosen_by(objective: str, said: float, tested: float) -> None:
+    result = replace(WINNER.results[-1], val_accuracy=0.9, val_balanced_accuracy=0.6, val_top5_accuracy=0.99)
+    winner = replace(WINNER, results=(result,))
+
+    found = doubt([winner], winner, objective, None, _reading(0.85))
+
+    assert found.optimism == pytest.approx(said - tested)
+    assert found.metrics()[f"validation/{found.metric}"] == said
+
+
+def test_a_loss_that_validation_put_too_low_is_optimistic() -> None:
+    winner = replace(WINNER, results=(replace(WINNER.results[-1], val_loss=0.25),))
+    raced = Standing(scores={4: (-0.25, -0.23)}, left={})
+
+    assert doubt([winner], winner, "val/loss", None, _reading(0.85)).optimism == pytest.approx(0.05)
+    assert doubt([winner], winner, "val/loss", raced, _reading(0.85)).said == pytest.approx(0.24)
+
+
+def test_what_the_test_split_could_not_say_leaves_no_optimism() -> None:
+    assert doubt(TRIALS, WINNER, "val/f1_macro", None, _reading(0.85)).optimism is None
 
 
 def test_without_a_reading_there_is_no_optimism_to_tell() -> None:
