@@ -13,6 +13,7 @@ from operator import is_
 from typing import Any
 
 from trainer.config import JobConfig, Value, job_config, scoring_at
+from trainer.lengths import effort
 from trainer.results import EpochResult, Failed, Footprint, JobEvent, Reached, Started, Stopped, from_record
 from trainer.settings import Classical
 
@@ -111,11 +112,11 @@ class Trial:
         if isinstance(self.config.model, Classical):
             return last.eval_seconds  # it is fitted already
         to_come = max(0.0, epoch - self.progress)
-        per_epoch = self.train_seconds / last.epoch
+        training = seconds_of_training(self, epoch) - seconds_of_training(self, min(epoch, self.progress))
         evaluations = math.ceil(to_come) * last.eval_seconds
         if epoch >= self.config.training.epochs:
             evaluations += self.answer_seconds * last.val_images - last.eval_seconds  # in more views
-        return to_come * per_epoch + evaluations
+        return training + evaluations
 
 
 def created(*, number: int, uid: str, params: Mapping[str, Value], config: Mapping[str, Value], at: float) -> Record:
@@ -195,10 +196,10 @@ def held(trial: Trial) -> Trial:
 
 
 def seconds_of_training(trial: Trial, epochs: float) -> float:
-    """Estimate the seconds of so many epochs of a trial with a result; a classical model is fitted but once."""
+    """Estimate the seconds of the first so many epochs of a trial with a result; a classical one is fitted but once."""
     if isinstance(trial.config.model, Classical):
         return trial.train_seconds
-    return trial.train_seconds / trial.results[-1].epoch * epochs
+    return trial.train_seconds * effort(trial.config, epochs) / effort(trial.config, trial.results[-1].epoch)
 
 
 def merit(result: EpochResult, objective: str) -> tuple[float, float]:

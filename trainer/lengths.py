@@ -1,9 +1,11 @@
-"""How many optimizer steps a job takes, and how large the portions and the images of one are."""
+"""How many optimizer steps a job takes, how large the portions and the images of one are, and what an epoch costs."""
 
 from trainer.config import JobConfig
-from trainer.settings import Training
+from trainer.settings import Training, is_pretrained
 
 SMALLEST_SIDE = 8  # pixels
+NO_GRADIENT = 1 / 3  # of the cost of a step, where the network is asked and not trained: a third of its products
+NUM_PARTS = 64  # of a training, in each of which a step costs the same
 
 
 def steps_in_epoch(config: JobConfig, num_images: int) -> int:
@@ -30,5 +32,29 @@ def side_at(settings: Training, side: int, progress: float) -> int:
     Source: Tan and Le 2021, "EfficientNetV2", arXiv:2104.00298, Sec. 4, progressive learning; here without its
     stronger regularisation on larger images.
     """
-    share = min(1.0, settings.start_size + (1 - settings.start_size) * progress / settings.full_size_at)
+    share = _share_of_side(settings, progress)
     return side if share == 1.0 else min(side, max(SMALLEST_SIDE, 2 * round(side * share / 2)))
+
+
+def effort(config: JobConfig, epochs: float) -> float:
+    """Return what the first so many epochs cost, in the cost of epochs of full images of a network that trains.
+
+    A step costs as much as its images have pixels. Until the network joins its head, a third of that. Early epochs of
+    such a job say less of the seconds of later ones than `epochs` would have it.
+    """
+    settings, transfer = config.training, config.transfer
+    if settings.start_size == 1.0 and not transfer.unfreeze_at:
+        return epochs
+    part, inside = settings.epochs / NUM_PARTS, min(epochs, settings.epochs)
+    whole = int(inside / part)
+    costs = [_cost_of_step(config, (number + 0.5) / NUM_PARTS) for number in range(whole + 1)]
+    return part * (sum(costs[:-1]) + (inside / part - whole) * costs[-1]) + (epochs - inside)
+
+
+def _cost_of_step(config: JobConfig, progress: float) -> float:
+    waits = is_pretrained(config.model) and progress < config.transfer.unfreeze_at
+    return (NO_GRADIENT if waits else 1.0) * _share_of_side(config.training, progress) ** 2
+
+
+def _share_of_side(settings: Training, progress: float) -> float:
+    return min(1.0, settings.start_size + (1 - settings.start_size) * progress / settings.full_size_at)

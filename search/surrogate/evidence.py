@@ -10,6 +10,7 @@ from search.surrogate.encoding import Encoding
 from search.surrogate.gp import Array
 from search.table import FIRST_ROWS, Flags, changes, grown
 from search.trials import OVER_LIMITS, State, Trial, result_at, score
+from trainer.lengths import effort
 from trainer.results import EpochResult
 from trainer.settings import Classical
 
@@ -162,13 +163,14 @@ def _results(trial: Trial, rungs: Sequence[float]) -> list[EpochResult | None]:
 
 
 def _rate(trial: Trial) -> float:
-    """Return seconds an epoch; a fit, which is done at the first rung whole, is spread over all epochs."""
+    """Return seconds an epoch in the mean; a fit, which is done at the first rung whole, is spread over all epochs."""
     if not trial.results:
         return np.nan
-    first = trial.results[0]
+    first, epochs = trial.results[0], trial.config.training.epochs
     if isinstance(trial.config.model, Classical):
-        return (first.epoch_seconds + first.eval_seconds) / trial.config.training.epochs
-    return (first.epoch_seconds + first.eval_seconds) / first.epoch
+        return (first.epoch_seconds + first.eval_seconds) / epochs
+    share = effort(trial.config, epochs) / epochs / (effort(trial.config, first.epoch) / first.epoch)
+    return (share * first.epoch_seconds + first.eval_seconds) / first.epoch
 
 
 def _with_worst(scores: Array) -> Array:

@@ -11,6 +11,7 @@ from search_samples import METRIC, after, new_trial, ordered, reached, result, t
 from search import trials
 from search.trials import OBJECTIVES, Record, State, Trial, readings, seconds_of_training
 from trainer.config import JobConfig, flat, job_config
+from trainer.lengths import effort
 from trainer.results import Failed, Halved, JobEvent, Reached, Started, StepResult, Stopped, to_record
 from trainer.settings import Scoring
 
@@ -193,6 +194,16 @@ def test_a_fit_counts_once_for_any_number_of_epochs_and_training_for_each() -> N
 
     assert seconds_of_training(after(fitted, ordered(1.0), result(1.0, seconds=50.0)), 9.0) == 50.0
     assert seconds_of_training(trial_at(0, {1.0: 0.5, 3.0: 0.6}, seconds=3.0), 9.0) == pytest.approx(9 * 6.0 / 3)
+
+
+def test_the_time_to_a_rung_knows_that_images_grow() -> None:
+    config = job_config({"training.epochs": 9.0, "training.start_size": 0.5, "training.full_size_at": 1.0})
+    trial = replace(trial_at(0, {3.0: 0.5}, seconds=3.0), config=config)
+    done, all_of_it = effort(config, 3.0), effort(config, 9.0)
+
+    assert done / all_of_it < 0.25, "or the test shows nothing"
+    assert trial.seconds_until(9.0) == pytest.approx(trial.train_seconds * (all_of_it - done) / done)
+    assert seconds_of_training(trial, 9.0) == pytest.approx(trial.train_seconds * all_of_it / done)
 
 
 @pytest.mark.parametrize(

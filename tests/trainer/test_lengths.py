@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.config import job_config
-from trainer.lengths import SMALLEST_SIDE, portion_size, side_at
+from trainer.lengths import SMALLEST_SIDE, effort, portion_size, side_at
 from trainer.settings import Training
 
 SIZES = st.builds(Training, start_size=st.floats(0.25, 1), full_size_at=st.floats(0.01, 1))
@@ -48,3 +48,36 @@ def test_a_portion_is_no_larger_than_what_batch_norms_are_to_see(ghost_batch: in
     settings = {"runtime.micro_batch": micro_batch, "training.batch_size": 500, "training.ghost_batch": ghost_batch}
 
     assert portion_size(job_config(settings)) == size
+
+
+def test_epochs_cost_alike_unless_a_job_grows() -> None:
+    assert effort(job_config({"training.epochs": 9.0}), 4.5) == 4.5
+    assert effort(job_config({"training.epochs": 9.0, "transfer.unfreeze_at": 0.5}), 4.5) == 4.5, (
+        "it has no weights yet"
+    )
+
+
+def test_small_images_cost_by_their_pixels() -> None:
+    config = job_config({"training.epochs": 12.0, "training.start_size": 0.5, "training.full_size_at": 0.5})
+
+    assert effort(config, 0.1) / 0.1 == pytest.approx(0.25, abs=0.02)
+    assert effort(config, 6.0) == pytest.approx(6 * (1 + 0.5 + 0.25) / 3, rel=1e-3), "the mean of squares from 1/2 to 1"
+    assert effort(config, 12.0) - effort(config, 6.0) == pytest.approx(6.0)
+    assert effort(config, 14.0) - effort(config, 12.0) == pytest.approx(2.0), "a refit may be longer"
+
+
+def test_a_network_that_waits_for_its_head_costs_a_third() -> None:
+    settings = {"model": "timm", "model.name": "resnet18", "model.pretrained": True, "transfer.unfreeze_at": 0.25}
+    config = job_config({**settings, "training.epochs": 8.0})
+
+    assert effort(config, 2.0) == pytest.approx(2 / 3)
+    assert effort(config, 8.0) == pytest.approx(2 / 3 + 6.0)
+
+
+@given(start=st.floats(0.25, 1), full=st.floats(0.01, 1), epochs=st.floats(0, 20), more=st.floats(0, 20))
+def test_more_epochs_cost_more_and_never_more_than_full_ones(
+    start: float, full: float, epochs: float, more: float
+) -> None:
+    config = job_config({"training.epochs": 10.0, "training.start_size": start, "training.full_size_at": full})
+
+    assert 0 <= effort(config, epochs + more) - effort(config, epochs) <= more + 1e-9
