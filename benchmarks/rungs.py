@@ -1,12 +1,13 @@
 """Which readings at a rung tell most of the end: rank correlations on real trainings on a part of CIFAR-10.
 
-    python -m benchmarks.rungs --cifar10 FILE.npz [--configs 24] [--out rungs.json]
+    python -m benchmarks.rungs --cifar10 FILE.npz [--configs 24] [--out rungs.json] [--as-drawn]
 
 The same configurations, drawn from the preset `cifar10` with a half-wide fast net, are read in five ways: what is read
 at a rung is the network in the middle of its schedule; the preview of its weights there; their exponential average; the
 network after a short decay that branches off a constant rate, so that each rung has a schedule that is over; or a
 training of its own that is as long as the rung. The first three are of one training, and end with it; the fourth ends
-with its last decay, and the fifth as the first.
+with its last decay, and the fifth as the first. All have a linear schedule in place of the one that was drawn, so that
+the fifth has the same one; with `--as-drawn` each keeps its own, and is read in the first three ways.
 """
 
 import argparse
@@ -38,10 +39,11 @@ from trainer.errors import Diverged
 from trainer.evaluate import score
 from trainer.loop import predict_split, train
 from trainer.models import input_moments
-from trainer.settings import Linear, Wsd
+from trainer.settings import Linear, Schedule, Wsd
 from trainer.state import TrainState, begin
 
 RUNGS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # epochs
+FIRST = 0.1  # epochs: a rung more, with the schedules as they are drawn
 NUM_IMAGES = 11_000  # of which a tenth is for validation
 WARMUP = 0.1  # epochs
 DECAY = 0.2  # share of a rung, at its end
@@ -58,43 +60,54 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cifar10", type=Path, required=True)
     parser.add_argument("--configs", type=int, default=24)
+    parser.add_argument("--as-drawn", action="store_true", help="keep each one's schedule, and read in three ways")
     parser.add_argument("--out", type=Path, default=Path("rungs.json"))
     asked = parser.parse_args()
     torch.set_num_threads(num_cores())
     data_set = _part(asked.cifar10)
     found: list[Readings] = json.loads(asked.out.read_text()) if asked.out.exists() else []
-    for number, config in enumerate(_configs(data_set, asked.configs)):
+    rungs = (FIRST, *RUNGS) if asked.as_drawn else RUNGS
+    for number, config in enumerate(_configs(data_set, asked.configs, as_drawn=asked.as_drawn)):
         if number < len(found):
             continue
         began = time.monotonic()
-        found.append(read(config, data_set))
+        found.append(read(config, data_set, rungs, others=not asked.as_drawn))
         asked.out.write_text(json.dumps(found))
         print(f"{number}: {time.monotonic() - began:.0f} s, {found[-1]}", flush=True)
-    print(table(found))
+    print(table(found, rungs))
 
 
-def read(config: JobConfig, data_set: DataSet) -> Readings:
-    """Return the validation accuracy of a configuration at each rung, read in each way; 0 from where it diverged."""
+def read(config: JobConfig, data_set: DataSet, rungs: Sequence[float], *, others: bool) -> Readings:
+    """Return the validation accuracy of a configuration at each rung, read in each way; 0 from where it diverged.
+
+    Args:
+        config: To be trained.
+        data_set: Small.
+        rungs: In epochs.
+        others: Read also in the two ways that take another schedule.
+    """
     moments, device = input_moments(config.model, data_set), torch.device("cpu")
     images, held_out = (load_images(open_split(data_set, split), moments, device) for split in ("train", "val"))
     set_arithmetic(config.runtime.precision, device)
-    of_one_training = list(_until_diverged(_in_mid_schedule(config, data_set, images, held_out)))
-    found = {way: _filled([readings[place] for readings in of_one_training]) for place, way in enumerate(WAYS[:3])}
-    alone = _filled(_until_diverged(_alone(config, data_set, images, held_out)))
+    of_one = list(_until_diverged(_in_mid_schedule(config, data_set, images, held_out, rungs)))
+    found = {way: _filled([readings[place] for readings in of_one], rungs) for place, way in enumerate(WAYS[:3])}
+    if not others:
+        return found
+    alone = _filled(_until_diverged(_alone(config, data_set, images, held_out)), rungs)
     return {
         **found,
-        "decay branch": _filled(_until_diverged(_branches(config, data_set, images, held_out))),
+        "decay branch": _filled(_until_diverged(_branches(config, data_set, images, held_out)), rungs),
         "schedule of its own": [*alone[:-1], found["in mid-schedule"][-1]],  # the last one is the same training
     }
 
 
-def table(found: Sequence[Readings]) -> str:
+def table(found: Sequence[Readings], rungs: Sequence[float]) -> str:
     """Return the rank correlation of each rung with the end, and what the ends are like."""
-    lines = ["| read | " + " | ".join(f"epoch {rung:g}" for rung in RUNGS[:-1]) + " | best end | median end |"]
-    lines.append("|---" * (len(RUNGS) + 2) + "|")
-    for way in WAYS:
+    lines = ["| read | " + " | ".join(f"epoch {rung:g}" for rung in rungs[:-1]) + " | best end | median end |"]
+    lines.append("|---" * (len(rungs) + 2) + "|")
+    for way in (way for way in WAYS if way in found[0]):
         scores = np.array([readings[way] for readings in found])
-        ranks = [f"{spearmanr(scores[:, place], scores[:, -1]).statistic:.2f}" for place in range(len(RUNGS) - 1)]
+        ranks = [f"{spearmanr(scores[:, place], scores[:, -1]).statistic:.2f}" for place in range(len(rungs) - 1)]
         ends = f"{100 * scores[:, -1].max():.1f} % | {100 * np.median(scores[:, -1]):.1f} %"
         lines.append(f"| {way} | {' | '.join(ranks)} | {ends} |")
     return "\n".join(lines)
@@ -114,7 +127,7 @@ class _Both:
 
 
 def _in_mid_schedule(
-    config: JobConfig, data_set: DataSet, images: Examples, held_out: Examples
+    config: JobConfig, data_set: DataSet, images: Examples, held_out: Examples, rungs: Sequence[float]
 ) -> Iterator[tuple[float, float, float]]:
     """Yield at each rung the accuracies of the weights, of their preview, and of their exponential average."""
     state = begin(config, data_set, images)
@@ -122,7 +135,7 @@ def _in_mid_schedule(
     assert state.averaged is not None
     assert exponential is not None
     both = state.averaged = _Both(state.averaged, exponential)
-    for rung in RUNGS:
+    for rung in rungs:
         _advance(state, config, images, rung)
         yield (
             _accuracy(state, config, held_out, model=state.model),
@@ -152,7 +165,7 @@ def _alone(config: JobConfig, data_set: DataSet, images: Examples, held_out: Exa
         yield _accuracy(state, short, held_out)
 
 
-def _with_schedule(config: JobConfig, *, epochs: float, schedule: Linear | Wsd) -> JobConfig:
+def _with_schedule(config: JobConfig, *, epochs: float, schedule: Schedule) -> JobConfig:
     return replace(config, schedule=schedule, training=replace(config.training, epochs=epochs))
 
 
@@ -172,9 +185,9 @@ def _until_diverged(readings: Iterator[Item]) -> Iterator[Item]:
         return
 
 
-def _filled(readings: Iterator[float] | Sequence[float]) -> list[float]:
+def _filled(readings: Iterator[float] | Sequence[float], rungs: Sequence[float]) -> list[float]:
     known = list(readings)
-    return known + [0.0] * (len(RUNGS) - len(known))
+    return known + [0.0] * (len(rungs) - len(known))
 
 
 def _part(file: Path) -> DataSet:
@@ -188,8 +201,8 @@ def _part(file: Path) -> DataSet:
     return prepare(f"npz:{place}", cache=user_cache(), data_dir=place.parent, val_fraction=0.1, seed=0)
 
 
-def _configs(data_set: DataSet, num: int) -> Iterator[JobConfig]:
-    """Yield configurations drawn by chance, each with a linear schedule over the last rung."""
+def _configs(data_set: DataSet, num: int, *, as_drawn: bool) -> Iterator[JobConfig]:
+    """Yield configurations drawn by chance, over the last rung; with a linear schedule, unless they keep theirs."""
     preset = load_space("cifar10").file
     changes = FIXED | {"budget.rungs": list(RUNGS)}
     space = parse_space(with_changes(preset.read_text(), changes, name=preset.name), file=preset)
@@ -198,8 +211,8 @@ def _configs(data_set: DataSet, num: int) -> Iterator[JobConfig]:
         drawn = Encoding(space).params(rng.random(len(space.params)))
         config = build_job(space, drawn, data=data_set.fingerprint, seed=0, runtime={})
         runtime = runtime or replace(planned(config, data_set).runtime, threads=num_cores())
-        linear = Linear(warmup=WARMUP / RUNGS[-1])
-        yield _with_schedule(replace(config, runtime=runtime), epochs=RUNGS[-1], schedule=linear)
+        schedule = config.schedule if as_drawn else Linear(warmup=WARMUP / RUNGS[-1])
+        yield _with_schedule(replace(config, runtime=runtime), epochs=RUNGS[-1], schedule=schedule)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,15 @@ def leaderboard(
     format: Annotated[Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")] = "table",
 ) -> None:
     """Show the trials of a study, best first."""
-    from autoclf.tables import print_table, short_columns
+    from autoclf.tables import console, print_table, short_columns
     from search.diagnosis import diagnosis_of, in_words
+    from search.leaderboard import finalists_table
     from search.leaderboard import leaderboard as rank
     from search.pareto import pareto_front
     from search.storage import open_storage
     from search.store import check_study_name, open_existing_store
     from search.study import load_study
+    from search.winner import remembered_standing
 
     opened = open_existing_store(store)
     name = check_study_name(study)
@@ -42,3 +44,7 @@ def leaderboard(
     if format == "table":  # the other formats have all columns
         table = table[[*short_columns(known.objective), *([pareto] if pareto else []), "reason"]]
     print_table(table, format=format)
+    standing = remembered_standing(known)
+    if standing is not None and format == "table" and pareto is None:
+        console().print("\nThe finalists, each trained with several seeds; the mean decided which trial is promoted:")
+        print_table(finalists_table(standing, known.objective), format=format)

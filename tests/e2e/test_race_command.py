@@ -85,6 +85,9 @@ def test_the_winner_of_the_race_is_promoted_and_shown(raced: tuple[Desk, str]) -
     assert f"trial {outcome_of(told)['winner']}" in promoted.stdout
     (table,) = (desk.store / "artifacts").rglob("finalists.md")
     assert f"| {outcome_of(told)['winner']} |" in table.read_text().splitlines()[2]
+    shown = desk.run("leaderboard", "tiny").stdout
+    _, told_of_race = shown.split("The finalists, each trained with several seeds")
+    assert told_of_race.splitlines()[2].split()[0] == str(outcome_of(told)["winner"]), "first of them"
 
 
 def test_weak_trials_are_better_together_and_promoted_as_one_model(raced: tuple[Desk, str]) -> None:
