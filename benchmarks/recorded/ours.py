@@ -1,22 +1,27 @@
 """Our own strategies, by name."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from benchmarks.recorded.replay import OBJECTIVE, Trainings, replay, space_of
+import numpy as np
+
+from benchmarks.recorded.replay import OBJECTIVE, Trainings, params_of, replay, space_of
 from benchmarks.recorded.tasks import FIRST_RUNG, Task
 from benchmarks.recorded.traces import Trace
 from benchmarks.recorded.views import AsOptunaHasIt, OfOptuna, OnForecasts, OnLastReadings, OnOneRung
 from search.samplers import Gp, Mixed, Random, Sampler, Tpe
 from search.samplers.mixed import ALONE
+from search.samplers.prior import WithPriors
 from search.schedulers import FreezeThaw, Hyperband, Promotion
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
-from spaces import SearchSpace
+from spaces import Prior, SearchSpace
 
 Search = Callable[[Task, int], Trace]  # of a task, with a seed
 MakeSampler = Callable[[SearchSpace, int], Sampler]
 ETA = 3
 FINE_ETA = 2
+GUESSES = 25  # rows, of which the best is what somebody who knows the task might hold for good
 
 
 def rungs_of(num_epochs: int, eta: int = ETA) -> tuple[float, ...]:
@@ -81,6 +86,23 @@ def _freeze_thaw_with(make: MakeSampler) -> Search:
     return search
 
 
+def _with_priors(*, good: bool) -> Search:
+    """Return the default with a prior on each hyperparameter: the best of some rows at the end, or the worst."""
+
+    def search(task: Task, seed: int) -> Trace:
+        rows = np.random.default_rng(seed).permutation(len(task.values))[:GUESSES]
+        row = int(rows[task.finals[rows].argmax() if good else task.finals[rows].argmin()])
+        space, held = space_of(task, fine_rungs_of(task.num_epochs)), params_of(task, row)
+        space = replace(space, params=tuple(replace(p, prior=Prior(held[p.name])) for p in space.params))
+        surrogate = Surrogate(Encoding(space))
+        mixed = Mixed((Tpe(space=space, seed=seed), Gp(surrogate=surrogate, seed=seed)), alone=ALONE)
+        sampler = WithPriors(sampler=mixed, space=space, seed=seed)
+        scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
+        return replay(task, space, scheduler, sampler, Trainings(task, space))
+
+    return search
+
+
 def _tpe(kind: type[Tpe] = Tpe) -> MakeSampler:
     return lambda space, seed: kind(space=space, seed=seed)
 
@@ -101,6 +123,8 @@ STRATEGIES: Mapping[str, Search] = {
 VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sampler might see
     "freeze-thaw + TPE and GP on few rungs": _freeze_thaw(rungs_of, alone=ALONE),
     "freeze-thaw + TPE and GP from the first": _freeze_thaw(fine_rungs_of, alone=0),
+    "freeze-thaw + TPE and GP with good priors": _with_priors(good=True),
+    "freeze-thaw + TPE and GP with bad priors": _with_priors(good=False),
     "freeze-thaw + GP": _freeze_thaw(fine_rungs_of),
     "freeze-thaw + GP among rows": _freeze_thaw(fine_rungs_of, is_among_rows=True),
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),
