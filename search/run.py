@@ -59,14 +59,19 @@ class Outcome:
     others: tuple[str, ...] = ()  # drivers that go on with the study, which this one has left or lost to them
 
 
-def search(request: Request, watch: Watch) -> Outcome:
+def search(request: Request, watch: Watch, *, began: float | None = None) -> Outcome:
     """Run or resume a search.
+
+    Args:
+        request: What is asked for.
+        watch: Is told how it goes.
+        began: When, as `time.monotonic` gives it, a limit of time counts from; now, unless told.
 
     Raises:
         SpaceError, StudyError, DataError: For what the user can mend.
         StorageBusyError: If the study database stays away; the search can be resumed.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     check_names(sampler=request.sampler, scheduler=request.scheduler)
     check_space(request.space)
     check_tensorboard(request.tensorboard)

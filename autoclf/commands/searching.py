@@ -1,5 +1,6 @@
 """`autoclf search` and `autoclf resume`."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -273,12 +274,13 @@ def run_request(request: "Request", *, as_json: bool) -> None:
             "--workers is of this machine; a Ray cluster runs as many jobs as it has room for, which --cpus-per-trial "
             "and --gpus-per-trial decide."
         )
+    began = time.monotonic()  # a limit is the user's time, that of loading what is heavy included
     from autoclf.live import watcher
     from autoclf.summary import print_json_summary, print_summary
     from search.run import search as run_search
 
     with watcher(request, as_json=as_json) as watch:
-        outcome = run_search(request, watch)
+        outcome = run_search(request, watch, began=began)
     if as_json:
         print_json_summary(outcome, request)
     else:
