@@ -13,7 +13,7 @@ from search.leaderboard import finalists_table, leaderboard
 from search.names import run_name
 from search.request import Request
 from search.run import Outcome
-from search.schedulers import ENOUGH_PERFECT, Enough, has_nothing_to_gain
+from search.schedulers import ENOUGH_PERFECT, Enough
 from search.storage import hide_password
 from search.trials import NO_ROOM, OVER_LIMITS, State
 from trainer.config import JobConfig, flat
@@ -220,7 +220,7 @@ def _why_no_more(outcome: Outcome, request: Request) -> str:
     reached = enough.target_trial(outcome.trials, metric)
     if reached is not None:
         return f"{run_name(reached)} has reached the target of {enough.target:g}."
-    if has_nothing_to_gain(outcome.trials, metric):
+    if enough.has_nothing_to_gain(outcome.trials, metric):
         return (
             f"{ENOUGH_PERFECT} of them have a {metric} of 1, and no other could be seen to be better. More validation "
             "images can tell them apart (data.val_fraction), or `objective: val/loss`."
@@ -269,7 +269,7 @@ def _next_lines(outcome: Outcome, request: Request, store: str) -> list[str]:
         commands[f"autoclf promote {outcome.study}{store} --ensemble"] = "register these trials together"
     if request.tensorboard is not None:
         commands[f"tensorboard --logdir {request.tensorboard}"] = "see the curves and pictures of the trials"
-    is_all_told = has_nothing_to_gain(outcome.trials, request.space.objective.metric)
+    is_all_told = Enough.of(request).has_nothing_to_gain(outcome.trials, request.space.objective.metric)
     if request.space.num_configurations() > len(outcome.trials) and not is_all_told:
         commands[more] = "search on"
     width = max(map(len, commands))

@@ -61,18 +61,19 @@ def main() -> None:
     parser.add_argument("--cifar10", type=Path, required=True)
     parser.add_argument("--configs", type=int, default=24)
     parser.add_argument("--as-drawn", action="store_true", help="keep each one's schedule, and read in three ways")
-    parser.add_argument("--out", type=Path, default=Path("rungs.json"))
+    parser.add_argument("--out", type=Path, help="else rungs.json, or rungs-as-drawn.json")
     asked = parser.parse_args()
+    out = asked.out or Path("rungs-as-drawn.json" if asked.as_drawn else "rungs.json")
     torch.set_num_threads(num_cores())
     data_set = _part(asked.cifar10)
-    found: list[Readings] = json.loads(asked.out.read_text()) if asked.out.exists() else []
+    found: list[Readings] = json.loads(out.read_text()) if out.exists() else []
     rungs = (FIRST, *RUNGS) if asked.as_drawn else RUNGS
     for number, config in enumerate(_configs(data_set, asked.configs, as_drawn=asked.as_drawn)):
         if number < len(found):
             continue
         began = time.monotonic()
         found.append(read(config, data_set, rungs, others=not asked.as_drawn))
-        asked.out.write_text(json.dumps(found))
+        out.write_text(json.dumps(found))
         print(f"{number}: {time.monotonic() - began:.0f} s, {found[-1]}", flush=True)
     print(table(found, rungs))
 

@@ -17,7 +17,7 @@ from search.refit import Bench, Refit, is_for, known_refit, refit, refit_config,
 from search.refit import kept_free as kept_for_refit
 from search.repeats import Repeats, finalist_of, seed_of
 from search.request import Request
-from search.schedulers import has_nothing_to_gain, reserve
+from search.schedulers import Enough, reserve
 from search.store import Store
 from search.study import Study
 from search.trials import State, Trial, seconds_of_training
@@ -117,7 +117,9 @@ class Ending:
         if len(found) < 2:
             return None
         allowed = MOST_OF_TRAINING * sum(trial.train_seconds for trial in trials)
-        if has_nothing_to_gain(trials, objective):  # the search has ended early, and this is all that can still tell
+        if Enough.of(self.request).has_nothing_to_gain(
+            trials, objective
+        ):  # the search has ended early, and this is all that can still tell
             allowed = max(allowed, sum(trial.train_seconds for trial in found))
         space = replace(self.request.space, constraints=Constraints())
         repeats = Repeats(study=self.study.name, space=space, store=self.store, searched=trials)

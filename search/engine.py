@@ -15,6 +15,7 @@ from search.errors import StorageBusyError, StudyError
 from search.executors import Event, Executor, Gone
 from search.ledger import Ledger
 from search.notices import Notice, Watch
+from search.room import Eviction
 from search.samplers import Sampler
 from search.schedulers import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.schedulers.closing import fits, following_rung
@@ -52,7 +53,7 @@ class Engine:
     clock: Callable[[], float] = time.monotonic  # seconds from any beginning; simulated in replays
     kept_free: Callable[[Sequence[Trial]], float] = lambda trials: 0.0  # seconds before the deadline, for what follows
     may_be_cut_short: bool = True  # where nothing is complete, the best of what went farthest is what the search found
-    crowded_out: Callable[[Sequence[Trial]], Sequence[int]] = lambda trials: ()  # paused ones that the disk can't hold
+    crowded_out: Callable[[Sequence[Trial]], Sequence[Eviction]] = lambda trials: ()  # what the disk can't hold
     _busy: set[int] = field(default_factory=set)  # trials that a worker has
     _stopping: set[int] = field(default_factory=set)  # of those, the ones asked to stop
     _began: float = 0.0  # as the clock gives it
@@ -264,12 +265,12 @@ class Engine:
         """End what the disk has no room for, and delete its checkpoints."""
         if not self._has_more_to_keep:
             return
-        self._has_more_to_keep = False
-        for number in self.crowded_out(self.book.trials):
-            if not self.book.trials[number].state.is_over:
-                self._end(number, State.PRUNED, reason=NO_ROOM)
-            is_complete = self.book.trials[number].state is State.COMPLETE
-            (remove_checkpoints if is_complete else remove_state)(self.book.directory(number))
+        for eviction in self.crowded_out(self.book.trials):
+            if not self.book.trials[eviction.number].state.is_over:
+                self._end(eviction.number, State.PRUNED, reason=NO_ROOM)
+            remove = remove_checkpoints if eviction.keeps_weights else remove_state
+            remove(self.book.directory(eviction.number))
+        self._has_more_to_keep = False  # not before: where one was refused all are looked at again
 
     def _bury(self, number: int, gone: Gone) -> None:
         """Note a worker's death; go on from the checkpoint once if it hung or was killed from outside."""

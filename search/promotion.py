@@ -150,7 +150,10 @@ class _Member:
 def _weights(store: Store, study: str, trial: int, *, is_refit: bool = False) -> Path:
     weights = (refit_directory if is_refit else Store.job)(store, study, trial) / WEIGHTS
     if not weights.exists():
-        raise StudyError(f"The weights of trial {trial} are not at {weights}; they can't be promoted.")
+        raise StudyError(
+            f"The weights of trial {trial} are not at {weights}; they can't be promoted. Those of weaker trials are "
+            "deleted where --disk leaves them no room."
+        )
     return weights
 
 

@@ -1,4 +1,4 @@
-"""Keeps what the trials of a search leave within a budget of disk space: who is least likely to go on gives way."""
+"""Keeps what the trials of a search leave within a budget of disk space: what is least needed gives way."""
 
 import math
 import shutil
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from search.book import best_of
+from search.ensemble import MOST_CANDIDATES
 from search.race import MOST_FINALISTS
 from search.trials import State, Trial, merit
 from trainer.jobfiles import CHECKPOINTS, WEIGHTS
@@ -27,6 +28,14 @@ class Size:
         return self.checkpoints + self.weights
 
 
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """What has to go of a trial: its checkpoints, and its weights, too, unless they may stay."""
+
+    number: int
+    keeps_weights: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Room:
     """Says which trials have to give way; what it keeps only saves time."""
@@ -35,13 +44,15 @@ class Room:
     directory: Callable[[int], Path]  # of a trial's checkpoints, by number
     expected: Callable[[Sequence[Trial]], Mapping[int, float]]  # at the last rung, by number
     objective: str  # of the study
+    needed: frozenset[int] = frozenset()  # trials that never give way
     _sizes: dict[str, tuple[float, State, Size]] = field(default_factory=dict)  # by uid: what was looked at
 
-    def crowded_out(self, trials: Sequence[Trial]) -> list[int]:
-        """Return the trials whose checkpoints have to go, ended ones first, then paused ones, which have to end.
+    def crowded_out(self, trials: Sequence[Trial]) -> list[Eviction]:
+        """Return what has to go, in order: of ended trials first, then of paused ones, which have to end.
 
-        Of each kind that of which least is expected is the first. The one of which most is expected never gives way,
-        nor do those that the search would end with now. Of a complete one the weights stay: it can be promoted.
+        Pruned trials go whole, of complete ones checkpoints and then weights; of each kind that of which least is
+        expected is the first. What the search would end with now never goes, nor does the most promising trial that has
+        not ended; nor do the weights of those that may be an ensemble.
 
         Args:
             trials: Of the search, by number. One on its way to a rung does not give way.
@@ -50,26 +61,39 @@ class Room:
         excess = sum(size.total for size in sizes.values()) - self.budget
         if excess <= 0:
             return []
-        expected = self.expected(trials)
-        gives_way = {n: trials[n].state is State.PAUSED for n in sizes if _may_go(trials[n])}
-        found: list[int] = []
-        kept = self._kept(trials, expected)
-        for number in sorted(gives_way, key=lambda n: (gives_way[n], expected.get(n, -math.inf), -n)):
-            is_complete = trials[number].state is State.COMPLETE
-            freed = sizes[number].checkpoints if is_complete else sizes[number].total
-            if excess > 0 and freed and number not in kept:
-                found.append(number)
+        found: list[Eviction] = []
+        for eviction in self._in_order([trials[number] for number in sizes], trials):
+            size = sizes[eviction.number]
+            freed = size.checkpoints if eviction.keeps_weights else size.total
+            if excess > 0 and freed:
+                found.append(eviction)
                 excess -= freed
-                del self._sizes[trials[number].uid]
+                sizes[eviction.number] = Size(0, size.weights if eviction.keeps_weights else 0)
+                self._sizes.pop(trials[eviction.number].uid, None)
         return found
 
-    def _kept(self, trials: Sequence[Trial], expected: Mapping[int, float]) -> set[int]:
-        """Return who is needed: the most promising one, and who may be the winner of a search that ended now."""
-        complete = [trial for trial in trials if trial.state is State.COMPLETE and trial.results]
-        complete.sort(key=lambda trial: (merit(trial.results[-1], self.objective), -trial.number), reverse=True)
+    def _in_order(self, stored: Sequence[Trial], trials: Sequence[Trial]) -> list[Eviction]:
+        """Return all that may go, what is needed least first."""
+        expected = self.expected(trials)
+        complete = sorted(
+            (trial for trial in trials if trial.state is State.COMPLETE and trial.results),
+            key=lambda trial: (merit(trial.results[-1], self.objective), -trial.number),
+            reverse=True,
+        )
         best = best_of(list(trials), self.objective)
-        needed = [trial.number for trial in complete[:MOST_FINALISTS]] + ([best.number] if best else [])
-        return {*needed, *sorted(expected, key=lambda n: (-expected[n], n))[:1]}
+        unfinished = [number for number in expected if not trials[number].state.is_over]
+        first = max(unfinished, key=lambda number: (expected[number], -number), default=None)
+        kept = {*self.needed, *(t.number for t in complete[:MOST_FINALISTS]), first, best.number if best else None}
+        shown = {trial.number for trial in complete[:MOST_CANDIDATES]}
+        may_go = [trial for trial in stored if _may_go(trial) and trial.number not in kept]
+        may_go.sort(key=lambda trial: (expected.get(trial.number, -math.inf), -trial.number))
+        by_state = {state: [t.number for t in may_go if t.state is state] for state in State}
+        return [
+            *(Eviction(number) for number in by_state[State.PRUNED]),
+            *(Eviction(number, keeps_weights=True) for number in by_state[State.COMPLETE]),
+            *(Eviction(number) for number in by_state[State.COMPLETE] if number not in shown),
+            *(Eviction(number) for number in by_state[State.PAUSED]),
+        ]
 
     def _size(self, trial: Trial) -> Size:
         """Return what a trial takes, which changes when it reaches an epoch or ends."""

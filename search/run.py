@@ -28,10 +28,11 @@ from search.schedulers import Enough, UntilEnough
 from search.storage import open_storage
 from search.store import Store, check_place, check_study_name, open_store, read_logs
 from search.strategies import Strategy, check_names, make_strategy
-from search.study import Study, claim, create_study, load_study
+from search.study import Study, claim, create_study
 from search.tracking.mirrors import Mirrors, check_tensorboard, open_mirrors
 from search.trials import State, Trial
-from search.warm_start import AUTO, PROFILE, begin_warm, profile_of
+from search.warm_start import PROFILE, begin_warm, check_past, profile_of
+from search.winner import remembered_standing
 from spaces import Baseline, Value
 from trainer.config import JobConfig, model_name
 from trainer.data import DataSet, absent_classes, prepare
@@ -78,8 +79,7 @@ def search(request: Request, watch: Watch, *, began: float | None = None) -> Out
     store = open_store(request.store)
     name = check_study_name(request.study)
     storage = open_storage(request.storage or store.study_url)
-    for other in set(request.warm_start) - {AUTO}:
-        load_study(storage, other)  # before anything is made
+    check_past(store, storage, request.warm_start)  # before anything is made
     study = create_study(storage, name, request.space.objective.metric)
     directory = store.study(name)
     directory.mkdir(parents=True, exist_ok=True)
@@ -345,9 +345,11 @@ class _Search:
         if budget is None:
             taken = sum(size_of(directory(trial.number)).total for trial in book.trials)
             budget = default_budget(self.store.root, taken=taken)
+        standing = remembered_standing(self.study)  # of an earlier run, whose winner may win again
         return Room(
             budget=budget,
             directory=directory,
+            needed=frozenset() if standing is None else frozenset({standing.winner}),
             expected=strategy.expected,
             objective=self.request.space.objective.metric,
         )

@@ -26,6 +26,9 @@ CONSTRAINT = "constraints"  # Optuna's own name for it
 _TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
 
+StudyStorage = RDBStorage  # where studies lie
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """A study in a database; every call waits for a locked one.

@@ -12,7 +12,7 @@ from typing import Any
 
 from search.errors import StudyError
 from search.store import Store
-from search.study import Study, load_study, study_names
+from search.study import Study, StudyStorage, load_study, study_names
 from search.trials import State, Trial, merit
 from spaces import Baseline, SearchSpace, Value
 from trainer.config import JobConfig, flat
@@ -55,6 +55,16 @@ def distance(one: Profile, other: Profile) -> float:
     return math.sqrt(sum((one[name] - other[name]) ** 2 for name in one))
 
 
+def check_past(store: Store, storage: StudyStorage, names: Sequence[str]) -> None:
+    """Check that something can be learnt from studies that are named.
+
+    Raises:
+        StudyError: If one is not there, or none of its trials was trained to the end.
+    """
+    for name in set(names) - {AUTO}:
+        _past(store, storage, name, must_be_there=True)
+
+
 def past_studies(store: Store, study: Study, names: Sequence[str]) -> list[Past]:
     """Return the earlier studies by name, or all but this one for `auto`.
 
@@ -62,12 +72,12 @@ def past_studies(store: Store, study: Study, names: Sequence[str]) -> list[Past]
         StudyError: If one is not there, or none of its trials was trained to the end.
     """
     if list(names) != [AUTO]:
-        return [_past(store, study, name, must_be_there=True) for name in names]
+        return [_past(store, study.storage, name, must_be_there=True) for name in names]
     others = (name for name in study_names(study.storage) if name != study.name)
     found = []
     for name in others:
         with suppress(ConfigError):  # a setting of it is none of this version: nothing can be learnt from it
-            found.append(_past(store, study, name, must_be_there=False))
+            found.append(_past(store, study.storage, name, must_be_there=False))
     return [past for past in found if past.best]
 
 
@@ -140,8 +150,8 @@ def remember_baselines(study: Study, baselines: Sequence[Baseline]) -> None:
     study.remember(ATTRIBUTE, [dict(baseline) for baseline in baselines])
 
 
-def _past(store: Store, study: Study, name: str, *, must_be_there: bool) -> Past:
-    known: Mapping[str, Any] = load_study(study.storage, name).attributes
+def _past(store: Store, storage: StudyStorage, name: str, *, must_be_there: bool) -> Past:
+    known: Mapping[str, Any] = load_study(storage, name).attributes
     objective = known.get("autoclf.objective")
     complete = [trial for trial in store.trials(name) if trial.state is State.COMPLETE and trial.results]
     if must_be_there and (objective is None or not complete):

@@ -4,7 +4,8 @@ from trainer.config import JobConfig
 from trainer.settings import Training, is_pretrained
 
 SMALLEST_SIDE = 8  # pixels
-NO_GRADIENT = 1 / 3  # of the cost of a step, where the network is asked and not trained: a third of its products
+HEAD_ALONE = {"all": 1 / 3, "blocks": 2 / 3}  # of a step's cost, while what is to be trained waits: of three passes
+# through the network two are for its gradient, or for that of the last blocks, about a quarter of it
 NUM_PARTS = 64  # of a training, in each of which a step costs the same
 
 
@@ -39,8 +40,8 @@ def side_at(settings: Training, side: int, progress: float) -> int:
 def effort(config: JobConfig, epochs: float) -> float:
     """Return what the first so many epochs cost, in the cost of epochs of full images of a network that trains.
 
-    A step costs as much as its images have pixels. Until the network joins its head, a third of that. Early epochs of
-    such a job say less of the seconds of later ones than `epochs` would have it.
+    A step costs as much as its images have pixels, and less until the network joins its head, where the job says that
+    it will. So early epochs of such a job say less of the seconds of later ones than their number would have it.
     """
     settings, transfer = config.training, config.transfer
     if settings.start_size == 1.0 and not transfer.unfreeze_at:
@@ -53,7 +54,8 @@ def effort(config: JobConfig, epochs: float) -> float:
 
 def _cost_of_step(config: JobConfig, progress: float) -> float:
     waits = is_pretrained(config.model) and progress < config.transfer.unfreeze_at
-    return (NO_GRADIENT if waits else 1.0) * _share_of_side(config.training, progress) ** 2
+    share = HEAD_ALONE.get(config.transfer.train, 1.0) if waits else 1.0
+    return share * _share_of_side(config.training, progress) ** 2
 
 
 def _share_of_side(settings: Training, progress: float) -> float:

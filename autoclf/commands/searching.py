@@ -65,7 +65,7 @@ Sampler = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="What draws configurations: mixed (tpe and gp in turn), cmaes, evolution, gp, qmc, random, tpe.",
+        help="What draws configurations: mixed (gp, then tpe and gp in turn), cmaes, evolution, gp, qmc, random, tpe.",
     ),
 ]
 Scheduler = Annotated[

@@ -27,7 +27,7 @@ def leaderboard(
     from search.storage import open_storage
     from search.store import check_study_name, open_existing_store
     from search.study import load_study
-    from search.winner import remembered_standing
+    from search.winner import remembered_standing, winner_of
 
     opened = open_existing_store(store)
     name = check_study_name(study)
@@ -45,6 +45,7 @@ def leaderboard(
         table = table[[*short_columns(known.objective), *([pareto] if pareto else []), "reason"]]
     print_table(table, format=format)
     standing = remembered_standing(known)
-    if standing is not None and format == "table" and pareto is None:
+    winner = winner_of(trials, known.objective, standing) if format == "table" and pareto is None else None
+    if standing is not None and winner is not None and winner.number in standing.scores:  # else it is of earlier trials
         console().print("\nThe finalists, each trained with several seeds; the mean decided which trial is promoted:")
         print_table(finalists_table(standing, known.objective), format=format)

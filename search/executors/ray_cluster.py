@@ -54,10 +54,9 @@ class RayExecutor:
         self._token = uuid.uuid4().hex
         self._events: queue.Queue[Event] = queue.Queue()
         self._running: dict[int, Any] = {}  # jobs and the streams of their reports
-        self._has_lost_head, self._is_closed = threading.Event(), threading.Event()
+        self._has_lost_head = threading.Event()
         self._knocking_since: float | None = None
         self._num_slots = self._wait_for_room()
-        self._had_room_at = time.monotonic()
         here = self._ray.get_runtime_context().get_node_id()
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -69,8 +68,7 @@ class RayExecutor:
             num_returns="streaming",
             max_retries=0,
         )(work)
-        watched = (weakref.ref(self), self._is_closed)
-        threading.Thread(target=_watch_head, args=watched, name="head", daemon=True).start()
+        self._begin_watch()
 
     @property
     def num_slots(self) -> int:
@@ -83,13 +81,15 @@ class RayExecutor:
         return max(0, self.num_slots - len(self._running))
 
     def start(self, job: int, order: Order) -> None:
-        """Hand a job to the cluster.
+        """Hand a job to the cluster; after a `close`, too.
 
         Raises:
             StudyError: If the cluster does not answer.
         """
         assert job not in self._running, f"job {job} runs already"
         self._check_head()
+        if self._is_closed.is_set():
+            self._begin_watch()
         order = _absolute(order)
         directory = None if isinstance(order, MeasureOrder) else order.directory
         if directory is not None:
@@ -124,13 +124,19 @@ class RayExecutor:
             self._depot.stop.remote(job)
 
     def close(self) -> None:
-        """End every task at once; those of a lost cluster end by themselves."""
+        """End every task at once, and ask the cluster nothing more; tasks of a lost one end by themselves."""
         self._is_closed.set()
         if self._has_lost_head.is_set():
             atexit.unregister(self._ray.shutdown)  # which, finding nobody, may end this process with a code of its own
             return
         for stream in self._running.values():
             self._ray.cancel(stream, force=True)
+
+    def _begin_watch(self) -> None:
+        self._is_closed = threading.Event()  # one a watch: an earlier one may be about to end
+        self._had_room_at = time.monotonic()
+        watched = (weakref.ref(self), self._is_closed)
+        threading.Thread(target=_watch_head, args=watched, name="head", daemon=True).start()
 
     def _wait_for_room(self) -> int:
         """Return how many jobs the cluster has room for; nodes that are just joining are waited for."""

@@ -2,7 +2,7 @@
 
 from search.schedulers.base import Action, Finish, Prune, Resume, Scheduler, Situation, Start, Stop, Wait
 from search.schedulers.closing import reserve
-from search.schedulers.enough import ENOUGH_PERFECT, Enough, UntilEnough, has_nothing_to_gain
+from search.schedulers.enough import ENOUGH_PERFECT, Enough, UntilEnough
 from search.schedulers.freeze_thaw import FreezeThaw
 from search.schedulers.hyperband import Hyperband
 from search.schedulers.promotion import Promotion
@@ -28,6 +28,5 @@ __all__ = [
     "above_the_median",
     "always",
     "among_the_best",
-    "has_nothing_to_gain",
     "reserve",
 ]

@@ -35,6 +35,10 @@ class Enough:
             is_content_with_perfect=request.scheduler != "none",  # who wants all trained whole has reasons
         )
 
+    def has_nothing_to_gain(self, trials: Sequence[Trial], objective: str) -> bool:
+        """Say whether a search that ends where none could be seen to be better has come to that."""
+        return self.is_content_with_perfect and has_nothing_to_gain(trials, objective)
+
     def target_trial(self, trials: Sequence[Trial], objective: str) -> Trial | None:
         """Return the first trial that was trained to the end and is at the target or beyond."""
         if self.target is None:
@@ -107,7 +111,7 @@ class UntilEnough:
         """Return what to do now."""
         trials, objective = situation.trials, self.objective
         found = self._perfect(trials)
-        if has_nothing_to_gain(found, objective) or self.enough.target_trial(trials, objective) is not None:
+        if self.enough.has_nothing_to_gain(found, objective) or self.enough.target_trial(trials, objective) is not None:
             return Finish()
         is_over = self.enough.is_out_of_patience(trials, self.rungs, objective, began=self.began, now=self.now())
         if len(found) >= ENOUGH_PERFECT:

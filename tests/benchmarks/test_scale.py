@@ -1,7 +1,9 @@
 """The benchmark of decisions, on a search that is small."""
 
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +28,16 @@ def test_every_decision_of_a_search_is_counted(
     assert found[2] == scheduler
     assert int(found[3]) >= 20, "each trial was begun by one"
     assert float(found[4]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_decisions_among_many_trials_are_fast_and_memory_stays_small() -> None:
+    words = [sys.executable, "-m", "benchmarks.scale", "--trials", "2000", "--slots", "256"]
+
+    told = subprocess.run(words, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
+
+    found = re.search(r"([\d.]+) ms at the 95th percentile, .* ([\d,]+) MiB", told)
+    assert found is not None, told
+    assert float(found[1]) < 50
+    assert int(found[2].replace(",", "")) < 500

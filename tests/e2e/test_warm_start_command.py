@@ -5,7 +5,9 @@ import json
 import pytest
 
 from search.resume import remembered_request
-from search.store import Store
+from search.storage import open_storage
+from search.store import Store, open_store
+from search.study import create_study, study_names
 from search.trials import State
 from tests.books import assert_books_agree
 from tests.command import Desk
@@ -37,6 +39,17 @@ def test_what_an_earlier_study_found_best_is_tried_first(desk: Desk) -> None:
     assert "has begun without --warm-start" in refused.stderr
     known = remembered_request("tiny", store=desk.store, storage=None, cache=desk.store)
     assert (known.max_trials, known.sampler) == (4, "mixed"), "what is refused changes nothing"
+
+
+def test_a_study_that_has_nothing_to_teach_is_told_before_anything_is_made(desk: Desk) -> None:
+    load = open_storage(open_store(desk.store).study_url)
+    create_study(load, "empty", "val/accuracy")
+
+    done = desk.run("search", "--space", "tiny.yaml", "--warm-start", "empty")
+
+    assert done.returncode == 2
+    assert "'empty' has no trial that was trained to the end" in done.stderr
+    assert study_names(load) == ["empty"]
 
 
 def test_a_study_that_is_not_there_is_told_before_anything_is_made(desk: Desk) -> None:

@@ -280,6 +280,26 @@ def test_one_that_is_closed_asks_the_cluster_nothing_more(nodes: Any, monkeypatc
     assert not ray.is_initialized()
 
 
+def test_one_that_is_closed_and_used_again_watches_the_cluster_again(
+    connect: Any, nodes: Any, digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a search does for its last trainings."""
+    executor, heard = connect(), []
+    executor.close()
+    monkeypatch.setattr("search.executors.ray_cluster.ROOMLESS_SECONDS", 5.0)
+    time.sleep(6)
+
+    executor.start(0, order(digits, tmp_path / "job", until=LONG, epochs=LONG))
+    wait_for(executor, EpochResult, heard)
+    time.sleep(6)
+    executor.events(timeout_seconds=0.1)  # there is room still
+
+    for node in list(nodes.worker_nodes):
+        nodes.remove_node(node, allow_graceful=False)
+    with pytest.raises(StudyError, match=r"No node .* has had room"):
+        wait_for(executor, Reached, heard)
+
+
 def test_f30_a_cluster_without_room_for_a_job_is_told(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.executors.ray_cluster.JOINING_SECONDS", 1.0)
 

@@ -21,8 +21,8 @@ from search.schedulers import (
     Start,
     UntilEnough,
     Wait,
-    has_nothing_to_gain,
 )
+from search.schedulers.enough import has_nothing_to_gain
 from search.schedulers.enough import perfect as perfect_ones
 from search.strategies import make_strategy
 from search.trials import State, Trial
@@ -205,6 +205,8 @@ def test_a_part_of_the_images_or_a_loss_or_a_trial_that_was_ended_says_nothing()
     ended = [replace(trial, state=State.PRUNED) for trial in trials]
 
     assert has_nothing_to_gain(trials, METRIC)
+    assert Enough().has_nothing_to_gain(trials, METRIC)
+    assert not Enough(is_content_with_perfect=False).has_nothing_to_gain(trials, METRIC)
     assert not has_nothing_to_gain(trials, "val/loss")
     assert not perfect_ones(early, METRIC)
     assert not perfect_ones(ended, METRIC)

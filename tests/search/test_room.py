@@ -13,8 +13,9 @@ from search_samples import METRIC, NAME, RUNGS, Scene, Stage, after, ordered, st
 
 from autoclf.options import num_bytes
 from search import trials
+from search.ensemble import MOST_CANDIDATES
 from search.race import MOST_FINALISTS
-from search.room import Room, Size, default_budget, size_of
+from search.room import Eviction, Room, Size, default_budget, size_of
 from search.schedulers.promotion import estimate
 from search.strategies import make_strategy
 from search.trials import NO_ROOM, State, Trial
@@ -41,6 +42,10 @@ def keep(tmp_path: Path) -> Keep:
     return make
 
 
+def numbers(room: Room, items: list[Trial]) -> list[int]:
+    return [eviction.number for eviction in room.crowded_out(items)]
+
+
 def keep_450_bytes(scene: Scene) -> None:
     """Give a search checkpoints of 100 bytes a trial, and room for four."""
     for number in range(scene.max_trials):
@@ -53,15 +58,15 @@ def keep_450_bytes(scene: Scene) -> None:
 def test_nobody_gives_way_while_there_is_room(keep: Keep) -> None:
     items = [trial_at(number, {1.0: 0.5}) for number in range(3)]
 
-    assert keep(items, budget=300).crowded_out(items) == []
+    assert numbers(keep(items, budget=300), items) == []
 
 
 def test_those_of_which_least_is_expected_give_way_and_no_more_than_needed(keep: Keep) -> None:
     items = [trial_at(number, {1.0: score}) for number, score in enumerate((0.5, 0.2, 0.9, 0.3, 0.2))]
 
-    assert keep(items, budget=350).crowded_out(items) == [4, 1]
-    assert keep(items, budget=300).crowded_out(items) == [4, 1]
-    assert keep(items, budget=299).crowded_out(items) == [4, 1, 3]
+    assert numbers(keep(items, budget=350), items) == [4, 1]
+    assert numbers(keep(items, budget=300), items) == [4, 1]
+    assert numbers(keep(items, budget=299), items) == [4, 1, 3]
 
 
 def test_what_runs_or_is_owed_or_is_the_winner_does_not_give_way(keep: Keep) -> None:
@@ -70,37 +75,52 @@ def test_what_runs_or_is_owed_or_is_the_winner_does_not_give_way(keep: Keep) -> 
         after(trial_at(1, {1.0: 0.1}), ordered(3.0), trials.died(-9, at=0.0)),
         trial_at(2, {1.0: 0.1, 9.0: 0.2}, ended=State.COMPLETE),
         trial_at(3, {1.0: 0.15}),
+        trial_at(4, {1.0: 0.12}),
     ]
 
-    assert keep(items, budget=1).crowded_out(items) == [3]
+    assert numbers(keep(items, budget=1), items) == [4], "3 is the most promising one"
 
 
 def test_complete_ones_give_way_before_those_that_wait_but_for_the_best(keep: Keep) -> None:
     scores = (0.5, 0.1, 0.9, 0.3, 0.2, 0.6)
     items = [trial_at(n, {1.0: 0.1, 9.0: score}, ended=State.COMPLETE) for n, score in enumerate(scores)]
-    items.append(trial_at(6, {1.0: 0.05}))
+    items += [trial_at(6, {1.0: 0.05}), trial_at(7, {1.0: 0.02})]
     assert MOST_FINALISTS == 4, "or other budgets are needed"
 
-    assert keep(items, budget=600).crowded_out(items) == [1]
-    assert keep(items, budget=500).crowded_out(items) == [1, 4]
-    assert keep(items, budget=1).crowded_out(items) == [1, 4, 6]
+    assert numbers(keep(items, budget=700), items) == [1]
+    assert numbers(keep(items, budget=600), items) == [1, 4]
+    assert numbers(keep(items, budget=1), items) == [1, 4, 7]
 
 
-def test_weights_count_but_those_of_complete_trials_stay(keep: Keep) -> None:
-    items = [trial_at(n, {1.0: 0.1, 9.0: 0.9 - n / 10}, ended=State.COMPLETE) for n in range(5)]
-    items += [trial_at(5, {1.0: 0.05}), trial_at(6, {1.0: 0.02})]
+def test_weights_of_complete_trials_go_after_their_checkpoints_but_for_those_that_may_be_an_ensemble(
+    keep: Keep,
+) -> None:
+    items = [trial_at(n, {1.0: 0.1, 9.0: 0.9 - n / 100}, ended=State.COMPLETE) for n in range(10)]
+    items += [trial_at(10, {1.0: 0.05}), trial_at(11, {1.0: 0.02}), trial_at(12, {1.0: 0.3})]
+    assert (MOST_FINALISTS, MOST_CANDIDATES) == (4, 8), "or other budgets are needed"
+    checkpoints = [Eviction(n, keeps_weights=True) for n in (9, 8, 7, 6, 5, 4)]
 
-    assert keep(items, budget=910, weights=30).crowded_out(items) == []
-    assert keep(items, budget=909, weights=30).crowded_out(items) == [4]
-    assert keep(items, budget=810, weights=30).crowded_out(items) == [4]
-    assert keep(items, budget=809, weights=30).crowded_out(items) == [4, 6], "which ends, weights and all"
-    assert keep(items, budget=680, weights=30).crowded_out(items) == [4, 6], "just enough"
+    assert keep(items, budget=13 * 130, weights=30).crowded_out(items) == []
+    assert keep(items, budget=13 * 130 - 600, weights=30).crowded_out(items) == checkpoints
+    assert keep(items, budget=13 * 130 - 601, weights=30).crowded_out(items) == [*checkpoints, Eviction(9)]
+    assert keep(items, budget=13 * 130 - 660, weights=30).crowded_out(items) == [*checkpoints, Eviction(9), Eviction(8)]
+    assert keep(items, budget=1, weights=30).crowded_out(items) == [
+        *checkpoints, Eviction(9), Eviction(8), Eviction(11), Eviction(10)
+    ], "but never the one that waits and promises most"  # fmt: skip
+
+
+def test_what_is_needed_stays(keep: Keep) -> None:
+    items = [trial_at(n, {1.0: 0.1, 9.0: 0.9 - n / 100}, ended=State.COMPLETE) for n in range(6)]
+    room = keep(items, budget=1)
+    room.needed = frozenset({4})
+
+    assert numbers(room, items) == [5]
 
 
 def test_the_best_of_all_stays_where_there_is_not_even_room_for_one(keep: Keep) -> None:
     items = [trial_at(number, {1.0: score}) for number, score in enumerate((0.5, 0.9, 0.3))]
 
-    assert keep(items, budget=1).crowded_out(items) == [2, 0]
+    assert numbers(keep(items, budget=1), items) == [2, 0]
 
 
 def test_what_a_search_would_end_with_now_stays_though_more_is_expected_of_another_one(keep: Keep) -> None:
@@ -109,7 +129,7 @@ def test_what_a_search_would_end_with_now_stays_though_more_is_expected_of_anoth
     expected = room.expected(items)
 
     assert max(expected, key=lambda number: expected[number]) == 1, "or the test shows nothing"
-    assert room.crowded_out(items) == [0]
+    assert numbers(room, items) == [0]
 
 
 def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
@@ -118,7 +138,7 @@ def test_what_ended_without_a_checkpoint_takes_no_room(keep: Keep) -> None:
     room = keep(items, budget=100)
     remove_state(room.directory(0))
 
-    assert room.crowded_out(items) == []
+    assert numbers(room, items) == []
 
 
 def test_what_was_pruned_gives_way_before_anything_that_waits(keep: Keep) -> None:
@@ -130,7 +150,7 @@ def test_what_was_pruned_gives_way_before_anything_that_waits(keep: Keep) -> Non
     ]
     room = keep(items, budget=150)
 
-    assert room.crowded_out(items) == [2, 1, 0]
+    assert numbers(room, items) == [2, 1, 0]
 
 
 def test_checkpoints_of_a_search_that_stops_trials_stay_within_the_budget(
@@ -154,7 +174,7 @@ def test_what_stays_fits_and_is_better_than_what_goes(scores: list[int], budget:
     room = Room(budget=budget, directory=Path, expected=EXPECTED, objective=METRIC)  # type: ignore[arg-type]
     room._sizes.update({trial.uid: (trial.epoch, trial.state, Size(80, 20)) for trial in items})
 
-    gone = room.crowded_out(items)
+    gone = numbers(room, items)
 
     stay = [number for number in range(len(items)) if number not in gone]
     assert 100 * len(stay) <= max(budget, 100)

@@ -66,12 +66,13 @@ def test_small_images_cost_by_their_pixels() -> None:
     assert effort(config, 14.0) - effort(config, 12.0) == pytest.approx(2.0), "a refit may be longer"
 
 
-def test_a_network_that_waits_for_its_head_costs_a_third() -> None:
-    settings = {"model": "timm", "model.name": "resnet18", "model.pretrained": True, "transfer.unfreeze_at": 0.25}
-    config = job_config({**settings, "training.epochs": 8.0})
+@pytest.mark.parametrize(("train", "share"), [("all", 1 / 3), ("blocks", 2 / 3), ("head", 1.0)])
+def test_while_the_head_is_trained_alone_a_step_costs_less(train: str, share: float) -> None:
+    waiting = {"model": "timm", "model.pretrained": True, "transfer.train": train, "transfer.unfreeze_at": 0.25}
+    config = job_config({**waiting, "training.epochs": 8.0})
 
-    assert effort(config, 2.0) == pytest.approx(2 / 3)
-    assert effort(config, 8.0) == pytest.approx(2 / 3 + 6.0)
+    assert effort(config, 2.0) == pytest.approx(2 * share)
+    assert effort(config, 8.0) == pytest.approx(2 * share + 6.0)
 
 
 @given(start=st.floats(0.25, 1), full=st.floats(0.01, 1), epochs=st.floats(0, 20), more=st.floats(0, 20))

@@ -1,5 +1,7 @@
 """What the model is told of trials."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from search_samples import CRASHED, PARAMS, after, new_trial, ordered, reached, result, trial_at
@@ -10,6 +12,8 @@ from search.surrogate.evidence import Reader
 from search.surrogate.outlook import Surrogate
 from search.trials import State
 from spaces import SearchSpace
+from trainer.config import job_config
+from trainer.lengths import effort
 
 
 @pytest.fixture
@@ -63,6 +67,16 @@ def test_seconds_an_epoch_are_those_first_measured(reader: Reader) -> None:
     assert found.rates[:2].tolist() == [8.0, 2.0]
     assert np.isnan(found.rates[2])
     assert np.isnan(found.read_at[2]).all(), "what it counts as was never read"
+
+
+def test_of_images_that_grow_the_seconds_are_those_of_a_mean_epoch(reader: Reader) -> None:
+    config = job_config({"training.epochs": 9.0, "training.start_size": 0.5, "training.full_size_at": 1.0})
+    growing = replace(trial_at(0, {1.0: 0.3}, seconds=8.0, params=PARAMS), config=config)
+
+    (rate,) = reader.read([growing]).rates
+
+    assert rate == pytest.approx(8.0 / effort(config, 1.0) * effort(config, 9.0) / 9)
+    assert rate > 16.0
 
 
 def test_an_outlook_is_made_once_for_the_same_trials(small_space: SearchSpace) -> None:
