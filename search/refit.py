@@ -28,7 +28,7 @@ from trainer.settings import Classical, Plateau, Training, what_is_trained
 ATTRIBUTE = "autoclf.refits"
 MARGIN = 1.2  # times the estimate that is kept free; more than is asked for when the time has come, for estimates err
 MARGIN_SECONDS = 10.0  # kept free on top, for what still runs to stop, for starting, and for the test split
-MOST_OF_LIMIT = 0.25  # of a time limit that is kept free; where a refit needs more, the search has all of it
+MOST_OF_LIMIT = 1 / 3  # of a time limit that is kept free; where a refit needs more, the search has all of it
 LASTING = ("nan_loss", "bad_config", "bad_data", OVER_LIMITS)  # reasons of failures that come again
 SLACK = 1.0  # standard errors of the trial's validation accuracy that the refit may be below it
 
