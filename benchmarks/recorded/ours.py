@@ -93,7 +93,7 @@ def _with_priors(*, good: bool) -> Search:
         rows = np.random.default_rng(seed).permutation(len(task.values))[:GUESSES]
         row = int(rows[task.finals[rows].argmax() if good else task.finals[rows].argmin()])
         space, held = space_of(task, fine_rungs_of(task.num_epochs)), params_of(task, row)
-        space = replace(space, params=tuple(replace(p, prior=Prior(held[p.name])) for p in space.params))
+        space = replace(space, params=tuple(replace(p, prior=Prior(value=held[p.name])) for p in space.params))
         surrogate = Surrogate(Encoding(space))
         mixed = Mixed((Tpe(space=space, seed=seed), Gp(surrogate=surrogate, seed=seed)), alone=ALONE)
         sampler = WithPriors(sampler=mixed, space=space, seed=seed)
