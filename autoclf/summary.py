@@ -162,9 +162,9 @@ def _value(metric: str, value: float) -> str:
 
 def _difference(metric: str, value: float) -> str | None:
     """Return a difference in words, or nothing where it is too small to be shown."""
-    if metric == "loss":
-        return f"{value:.4f}" if value >= 0.00005 else None
-    return f"{100 * value:.2f} points" if value >= 0.00005 else None
+    if value < 0.00005:
+        return None
+    return f"{value:.4f}" if metric == "loss" else f"{100 * value:.2f} points"
 
 
 def _bounds(test: TestReading, name: str) -> str:

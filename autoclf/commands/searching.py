@@ -248,8 +248,8 @@ def resume(
 
     request = remembered_request(study, store=store, storage=storage, cache=user_cache())
     wanted = _num_trials(request.space, trials or request.max_trials)
-    request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers)
-    request = replace(request, disk_bytes=disk or request.disk_bytes)
+    disk_bytes = disk or request.disk_bytes
+    request = replace(request, max_trials=wanted, timeout_seconds=timeout, workers=workers, disk_bytes=disk_bytes)
     if executor == "local":
         request = replace(request, cluster=None)
     elif executor == "ray" or (address, cpus_per_trial, gpus_per_trial) != (None, None, None):

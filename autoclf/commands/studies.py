@@ -44,8 +44,10 @@ def leaderboard(
     if format == "table":  # the other formats have all columns
         table = table[[*short_columns(known.objective), *([pareto] if pareto else []), "reason"]]
     print_table(table, format=format)
+    if format != "table" or pareto is not None:
+        return
     standing = remembered_standing(known)
-    winner = winner_of(trials, known.objective, standing) if format == "table" and pareto is None else None
+    winner = winner_of(trials, known.objective, standing)
     if standing is not None and winner is not None and winner.number in standing.scores:  # else it is of earlier trials
         console().print("\nThe finalists, each trained with several seeds; the mean decided which trial is promoted:")
         print_table(finalists_table(standing, known.objective), format=format)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -15,10 +16,11 @@ from search.samplers.prior import WithPriors
 from search.schedulers import FreezeThaw, Hyperband, Promotion
 from search.surrogate.encoding import Encoding
 from search.surrogate.outlook import Surrogate
-from spaces import Prior, SearchSpace
+from spaces import Prior, SearchSpace, Value
 
 Search = Callable[[Task, int], Trace]  # of a task, with a seed
 MakeSampler = Callable[[SearchSpace, int], Sampler]
+Guess = Callable[[Task, int], Mapping[str, Value]]  # of a task, with a seed
 ETA = 3
 FINE_ETA = 2
 GUESSES = 25  # rows, of which the best is what somebody who knows the task might hold for good
@@ -49,7 +51,11 @@ def _by_ranks(make: MakeSampler, scheduler: type[Promotion] | type[Hyperband] = 
 
 
 def _freeze_thaw(
-    rungs: Callable[[int], tuple[float, ...]], *, alone: int | None = None, is_among_rows: bool = False
+    rungs: Callable[[int], tuple[float, ...]],
+    *,
+    alone: int | None = None,
+    is_among_rows: bool = False,
+    guess: Guess | None = None,
 ) -> Search:
     """Return freeze and thaw with Gaussian processes.
 
@@ -59,15 +65,21 @@ def _freeze_thaw(
         is_among_rows: Whether the model weighs the free rows of the table, where these alone can be trained: else the
             place that it thinks best is never tried, so that it is asked for again and again, which no search of real
             trainings suffers from.
+        guess: Gives each hyperparameter a prior.
     """
 
     def search(task: Task, seed: int) -> Trace:
         space = space_of(task, rungs(task.num_epochs))
+        if guess is not None:
+            held = guess(task, seed)
+            space = replace(space, params=tuple(replace(p, prior=Prior(value=held[p.name])) for p in space.params))
         surrogate, rows = Surrogate(Encoding(space)), Trainings(task, space)
         propose = rows.propose if is_among_rows and not task.is_continuous else None
         sampler: Sampler = Gp(surrogate=surrogate, seed=seed, propose=propose)
         if alone is not None:
             sampler = Mixed((Tpe(space=space, seed=seed), sampler), alone=alone)
+        if guess is not None:
+            sampler = WithPriors(sampler=sampler, space=space, seed=seed)
         scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
         return replay(task, space, scheduler, sampler, rows)
 
@@ -86,21 +98,11 @@ def _freeze_thaw_with(make: MakeSampler) -> Search:
     return search
 
 
-def _with_priors(*, good: bool) -> Search:
-    """Return the default with a prior on each hyperparameter: the best of some rows at the end, or the worst."""
-
-    def search(task: Task, seed: int) -> Trace:
-        rows = np.random.default_rng(seed).permutation(len(task.values))[:GUESSES]
-        row = int(rows[task.finals[rows].argmax() if good else task.finals[rows].argmin()])
-        space, held = space_of(task, fine_rungs_of(task.num_epochs)), params_of(task, row)
-        space = replace(space, params=tuple(replace(p, prior=Prior(value=held[p.name])) for p in space.params))
-        surrogate = Surrogate(Encoding(space))
-        mixed = Mixed((Tpe(space=space, seed=seed), Gp(surrogate=surrogate, seed=seed)), alone=ALONE)
-        sampler = WithPriors(sampler=mixed, space=space, seed=seed)
-        scheduler = FreezeThaw(rungs=space.budget.rungs, surrogate=surrogate, sampler=sampler)
-        return replay(task, space, scheduler, sampler, Trainings(task, space))
-
-    return search
+def _guess(task: Task, seed: int, *, is_good: bool) -> Mapping[str, Value]:
+    """Return what somebody might hold for good: of some rows that which ends best, or that which ends worst."""
+    rows = np.random.default_rng(seed).permutation(len(task.values))[:GUESSES]
+    ends = task.finals[rows]
+    return params_of(task, int(rows[ends.argmax() if is_good else ends.argmin()]))
 
 
 def _tpe(kind: type[Tpe] = Tpe) -> MakeSampler:
@@ -123,8 +125,12 @@ STRATEGIES: Mapping[str, Search] = {
 VARIANTS: Mapping[str, Search] = {  # other pairs and rungs, and what else a sampler might see
     "freeze-thaw + TPE and GP on few rungs": _freeze_thaw(rungs_of, alone=ALONE),
     "freeze-thaw + TPE and GP from the first": _freeze_thaw(fine_rungs_of, alone=0),
-    "freeze-thaw + TPE and GP with good priors": _with_priors(good=True),
-    "freeze-thaw + TPE and GP with bad priors": _with_priors(good=False),
+    "freeze-thaw + TPE and GP with good priors": _freeze_thaw(
+        fine_rungs_of, alone=ALONE, guess=partial(_guess, is_good=True)
+    ),
+    "freeze-thaw + TPE and GP with bad priors": _freeze_thaw(
+        fine_rungs_of, alone=ALONE, guess=partial(_guess, is_good=False)
+    ),
     "freeze-thaw + GP": _freeze_thaw(fine_rungs_of),
     "freeze-thaw + GP among rows": _freeze_thaw(fine_rungs_of, is_among_rows=True),
     "freeze-thaw + TPE": _freeze_thaw_with(_tpe()),

@@ -1,6 +1,6 @@
 """Desks for the real command, and clusters."""
 
 from tests.desks import desk, slow_desk, template
-from tests.faults.cluster import nodes
+from tests.faults.cluster import connect, digits, nodes
 
-__all__ = ["desk", "nodes", "slow_desk", "template"]
+__all__ = ["connect", "desk", "digits", "nodes", "slow_desk", "template"]
