@@ -38,19 +38,26 @@ def kept(file: Path, make: Callable[[], Trace]) -> Trace:
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps({"": list(_readings(make()))}))
+        unfinished.write_text(json.dumps({"": _told(make())}))
         unfinished.rename(file)
     return read(file)[""]
 
 
 def read(file: Path) -> Mapping[str, Trace]:
-    """Return the traces in a file by task: lists of seconds, row, epoch and score, which is None for NaN."""
+    """Return the traces in a file by task.
+
+    `readings` are lists of seconds, row, epoch and score, which is None for NaN; `ends` those of places between rows.
+    """
     found = {}
-    for task, readings in json.loads(file.read_text()).items():
-        trace = found[task] = Trace()
-        for seconds, row, epoch, score in readings:
+    for task, told in json.loads(file.read_text()).items():
+        trace = found[task] = Trace(ends=told["ends"])
+        for seconds, row, epoch, score in told["readings"]:
             trace.add(seconds=seconds, row=row, epoch=epoch, score=math.nan if score is None else score)
     return found
+
+
+def _told(trace: Trace) -> Mapping[str, object]:
+    return {"readings": list(_readings(trace)), "ends": trace.ends}
 
 
 def _readings(trace: Trace) -> Iterator[tuple[float, int, int, float | None]]:

@@ -95,6 +95,7 @@ def _run(task: Task, sampler: BaseSampler, pruner: BasePruner) -> Trace:
             for name, value in taken.items():
                 storage.set_trial_param(number, name, ranges[name].to_internal_repr(value), ranges[name])
             now = _train(study, trial, rows, trace, now)
+    trace.ends = rows.ends()
     return trace
 
 

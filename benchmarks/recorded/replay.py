@@ -70,6 +70,10 @@ class Trainings:
         num = len(self.task.values)
         return (self.task.scores[taken], self.task.seconds[taken]) if taken < num else self.between[taken - num]
 
+    def ends(self) -> list[float]:
+        """Return the last scores of all places between rows."""
+        return [float(scores[-1]) for scores, _ in self.between]
+
     def propose(self, rng: np.random.Generator, promising: Array) -> Array:
         """Return the places of rows that are free: some drawn evenly, others nearest to steps from promising places."""
         units = self.task.units
@@ -153,6 +157,7 @@ def replay(
         watch=watch,
         clock=lambda: executor.now,
     ).run()
+    trace.ends = rows.ends()
     return trace
 
 

@@ -1,5 +1,6 @@
 """What a search did on a task, and what that is worth."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from benchmarks.recorded.tasks import Task
 
 SHARES = np.linspace(0.01, 1.0, 100)  # of the budget, at which regret is read
 NUM_BEST = 5  # configurations of a search that deserve a full training
+BEST_SHARE = 0.1  # of its configurations: as many as five of fifty
 SLACK = 1 + 1e-9  # times a moment: sums of many epochs are not exact
 
 
@@ -22,12 +24,14 @@ class Trace:
         rows: Whose it is: a row of the table of N, or from N on a place between rows.
         epochs: How many epochs that one has trained then.
         scores: NaN for a training that diverged.
+        ends: Scores that the places between rows would have at the last epoch, however far they were trained.
     """
 
     seconds: list[float] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
 
     def add(self, *, seconds: float, row: int, epoch: int, score: float) -> None:
         """Append a reading."""
@@ -64,13 +68,16 @@ def handed_over(trace: Trace, task: Task) -> float:
     return task.regret(max(full.values())) if full else 1.0
 
 
-def wasted(trace: Trace, task: Task) -> float | None:
-    """Return the share of full trainings that went to none of the search's own five best; None if there was none.
+def wasted(trace: Trace, task: Task) -> tuple[float, float] | None:
+    """Return which shares of full trainings went to others than a search's five best, and than its best tenth.
 
-    How what lies between rows would have ended is not kept: None there, too.
+    Those are its own configurations that would have the best ends, were all trained to theirs. None without any full
+    training.
     """
-    if task.is_continuous:
-        return None
     full = fully_trained(trace, task)
-    seen = sorted(set(trace.rows), key=lambda row: -task.finals[row])
-    return sum(row not in seen[:NUM_BEST] for row in full) / len(full) if full else None
+    if not full:
+        return None
+    ends = np.concatenate([task.finals, trace.ends])
+    seen = sorted(set(trace.rows), key=lambda row: -ends[row])
+    five, tenth = (seen[:num] for num in (NUM_BEST, math.ceil(BEST_SHARE * len(seen))))
+    return sum(row not in five for row in full) / len(full), sum(row not in tenth for row in full) / len(full)

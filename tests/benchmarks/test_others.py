@@ -30,7 +30,7 @@ with np.load(tables) as arrays:
     assert int(arrays["small/first_rung"]) == 2
     assert bool(arrays["small/is_continuous"])
 with open(out, "w") as file:
-    json.dump({"small": [[1.0, int(seed), 1, 0.5], [2.0, int(seed), 2, None]]}, file)
+    json.dump({"small": {"readings": [[1.0, int(seed), 1, 0.5], [2.0, int(seed), 2, None]], "ends": [0.75]}}, file)
 with open(out + ".calls", "a") as file:
     file.write("called")
 """
@@ -85,6 +85,7 @@ def test_each_strategy_is_run_with_every_seed_that_it_is_allowed(task: Task, tmp
     assert [trace.rows[0] for trace in found["quick", "small"]] == [0, 1, 2, 3], "in the order of the seeds"
     assert found["quick", "small"][0].scores[0] == 0.5
     assert math.isnan(found["quick", "small"][0].scores[1])
+    assert found["quick", "small"][0].ends == [0.75]
 
 
 def test_a_search_that_is_done_is_not_run_again(task: Task, tmp_path: Path) -> None:

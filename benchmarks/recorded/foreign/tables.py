@@ -3,8 +3,9 @@
 python TOOL_runs.py TABLES.npz STRATEGY SEED OUT.json
 
 TABLES holds for each task NAME: `NAME/units` (N, D) in [0, 1], `NAME/scores` (N, E), `NAME/seconds` (N, E),
-`NAME/budget`, `NAME/first_rung` and `NAME/is_continuous`. OUT holds the readings of each task in order: seconds, row,
-epoch, score (null where training diverged). One trial trains at a time.
+`NAME/budget`, `NAME/first_rung` and `NAME/is_continuous`. OUT holds for each task its `readings` in order: seconds,
+row, epoch, score (null where training diverged), and the last scores of all places between rows as `ends`. One trial
+trains at a time.
 """
 
 import json
@@ -72,7 +73,8 @@ def run(strategies, search):
         for name in sorted({key.rpartition("/")[0] for key in arrays.files}):
             try:
                 table = Table(*(arrays[f"{name}/{part}"] for part in PARTS))
-                found[name] = search(strategies[strategy], table, int(seed))
+                readings = search(strategies[strategy], table, int(seed))
+                found[name] = {"readings": readings, "ends": [float(scores[-1]) for scores, _ in table.between]}
             except Exception:  # noqa: BLE001  -- whatever a tool raises on an odd table
                 traceback.print_exc()
                 sys.stderr.write(f"{strategy} failed on {name}.\n")
