@@ -162,7 +162,8 @@ class Engine:
 
     def _kept_free(self) -> float:
         if self.clock() >= self._kept_at + KEPT_FRESH_SECONDS:
-            self._kept, self._kept_at = self.kept_free(self.book.trials), self.clock()
+            in_doubt = self.book.crew.seconds_of_doubt()  # whoever ends the search may have to wait for that first
+            self._kept, self._kept_at = self.kept_free(self.book.trials) + in_doubt, self.clock()
         return self._kept
 
     def _carry_out(self, action: Action) -> bool:

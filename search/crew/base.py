@@ -81,6 +81,10 @@ class Crew(Protocol):
         """Say whether another driver stays, or was killed so lately that nobody can tell. Only in a turn."""
         ...
 
+    def seconds_of_doubt(self) -> float:
+        """Return for how long others may count that were killed, 0 where there are no others. Only in a turn."""
+        ...
+
     def begin_ending(self) -> None:
         """Take the end of the search, with all that follows the trials; only in a turn, if no other driver stays.
 
@@ -147,6 +151,10 @@ class Alone:
     def may_have_company(self) -> bool:
         """Say no."""
         return False
+
+    def seconds_of_doubt(self) -> float:
+        """Return 0: there are no others."""
+        return 0.0
 
     def begin_ending(self) -> None:
         """Do nothing: nobody else could."""

@@ -48,6 +48,7 @@ class PostgresCrew:
         self._engine = engine
         self._study = study
         self._beat_seconds = beat_seconds
+        self._grace_seconds = grace_seconds
         self._grace = _interval(grace_seconds)
         self._half_grace = _interval(grace_seconds / 2)
         self._seen = 0  # version of the study at this driver's last turn
@@ -179,6 +180,10 @@ class PostgresCrew:
     def may_have_company(self) -> bool:
         """Say whether another driver stays, or was killed so lately that nobody can tell. Only in a turn."""
         return bool(self._names(self._in_turn(), DRIVERS.c.stays))
+
+    def seconds_of_doubt(self) -> float:
+        """Return for how long others may count that were killed, 0 where there are no others. Only in a turn."""
+        return self._grace_seconds if self.may_have_company() else 0.0
 
     def begin_ending(self) -> None:
         """Take the end of the search, with all that follows the trials; only in a turn, if no other driver stays.

@@ -260,9 +260,11 @@ def test_a_driver_that_was_killed_is_left_nothing(join: Join) -> None:
 
     with other.turn():
         assert other.may_have_company(), "it may be alive"
+        assert other.seconds_of_doubt() == GRACE, "and the end of the search waits for that"
     assert not leaves(other), "it gives no sign of life"
     with other.turn():
         assert not other.may_have_company()
+        assert other.seconds_of_doubt() == 0.0
 
 
 def test_a_driver_that_had_more_to_do_wants_a_new_sign_of_life(join: Join) -> None:

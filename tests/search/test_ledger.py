@@ -7,6 +7,7 @@ from pathlib import Path
 from optuna.storages import RDBStorage
 from search_samples import Ground, Scene, learns
 
+from search.crew import Alone, Crew
 from search.engine import Engine
 from search.executors.scripted import ScriptedExecutor
 from search.jobs import build_job
@@ -18,9 +19,19 @@ from search.trials import Trial
 from spaces import SearchSpace
 
 
-def _search_in_memory(space: SearchSpace, *, max_trials: int, deadline: float = math.inf) -> list[Trial]:
+class Doubtful(Alone):
+    """Beside a driver that may have been killed: it counts for ten seconds more."""
+
+    def seconds_of_doubt(self) -> float:
+        return 10.0
+
+
+def _search_in_memory(
+    space: SearchSpace, *, max_trials: int, deadline: float = math.inf, crew: Crew | None = None
+) -> list[Trial]:
     executor = ScriptedExecutor(learns, num_slots=2)
-    ledger = MemoryLedger(space=space, build=partial(build_job, space, data="data", seed=0, runtime={}))
+    build = partial(build_job, space, data="data", seed=0, runtime={})
+    ledger = MemoryLedger(space=space, build=build, crew=crew or Alone())
     engine = Engine(
         book=ledger,
         sampler=Tpe(space=space, seed=0),
@@ -57,3 +68,10 @@ def test_the_clock_of_a_replay_decides_when_its_time_is_up(small_space: SearchSp
 
     assert sum(result.epoch_seconds for trial in kept for result in trial.results) <= 2 * 40.0
     assert any(trial.reached and trial.reached[-1] == small_space.budget.epochs for trial in kept)
+
+
+def test_a_search_leaves_the_time_in_which_other_drivers_may_turn_out_to_be_dead(small_space: SearchSpace) -> None:
+    doubtful = _search_in_memory(small_space, max_trials=1000, deadline=50.0, crew=Doubtful())
+    sure = _search_in_memory(small_space, max_trials=1000, deadline=40.0)
+
+    assert [(trial.params, trial.reached) for trial in doubtful] == [(trial.params, trial.reached) for trial in sure]
