@@ -1,6 +1,5 @@
 """What a search did on a task, and what that is worth."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,8 +9,6 @@ from numpy.typing import NDArray
 from benchmarks.recorded.tasks import Task
 
 SHARES = np.linspace(0.01, 1.0, 100)  # of the budget, at which regret is read
-NUM_BEST = 5  # configurations of a search that deserve a full training
-BEST_SHARE = 0.1  # of its configurations: as many as five of fifty
 SLACK = 1 + 1e-9  # times a moment: sums of many epochs are not exact
 
 
@@ -66,18 +63,3 @@ def handed_over(trace: Trace, task: Task) -> float:
     """Return the regret of the best end of a full training: what a search has to show; 1 if nothing came to its end."""
     full = fully_trained(trace, task)
     return task.regret(max(full.values())) if full else 1.0
-
-
-def wasted(trace: Trace, task: Task) -> tuple[float, float] | None:
-    """Return which shares of full trainings went to others than a search's five best, and than its best tenth.
-
-    Those are its own configurations that would have the best ends, were all trained to theirs. None without any full
-    training.
-    """
-    full = fully_trained(trace, task)
-    if not full:
-        return None
-    ends = np.concatenate([task.finals, trace.ends])
-    seen = sorted(set(trace.rows), key=lambda row: -ends[row])
-    five, tenth = (seen[:num] for num in (NUM_BEST, math.ceil(BEST_SHARE * len(seen))))
-    return sum(row not in five for row in full) / len(full), sum(row not in tenth for row in full) / len(full)

@@ -15,7 +15,8 @@ from benchmarks.recorded.ours import STRATEGIES, VARIANTS, fine_rungs_of, rungs_
 from benchmarks.recorded.replay import Trainings, nearest, params_of, place_of, space_of
 from benchmarks.recorded.report import RANDOM, curves_of, draw, on_all_tasks, summary, table, verdict
 from benchmarks.recorded.tasks import FULL_SECONDS, Task, fingerprint, load_tasks, with_scale
-from benchmarks.recorded.traces import SHARES, Trace, fully_trained, handed_over, regrets, wasted
+from benchmarks.recorded.traces import SHARES, Trace, fully_trained, handed_over, regrets
+from benchmarks.recorded.waste import Waste, own_best, wasted
 
 Strategy = Callable[[Task, int], Trace]
 NUM_ROWS, NUM_EPOCHS = 60, 9
@@ -295,7 +296,8 @@ def test_regret_falls_with_what_has_been_read(tasks: dict[str, Task]) -> None:
     assert set(found[SHARES < 0.5]) == {1.0}
     assert set(found[SHARES >= 0.5]) == {0.0}
     assert list(fully_trained(trace, task)) == [best]
-    assert wasted(trace, task) == (0.0, 0.0)
+    assert wasted(trace, task) == Waste(five=0.0, tenth=0.0, five_then=0.0)
+    assert own_best(trace, task) == 0.0
     assert handed_over(trace, task) == 0.0
 
 
@@ -328,7 +330,21 @@ def test_full_trainings_of_what_is_not_among_the_best_five_are_waste(tasks: dict
     for number, row in enumerate(by_rank[20:]):
         trace.add(seconds=10.0 + number, row=int(row), epoch=1, score=0.0)
 
-    assert wasted(trace, task) == (0.5, 0.5), "of ten full trainings five, as a tenth of fifty configurations is five"
+    found = wasted(trace, task)
+
+    assert found is not None
+    assert (found.five, found.tenth) == (0.5, 0.5), "of ten full trainings five; a tenth of fifty is five"
+    assert found.five_then == 0.5, "the best came first"
+
+
+def test_a_full_training_of_what_was_best_so_far_was_no_waste_then(tasks: dict[str, Task]) -> None:
+    task = tasks["lcbench-7"]
+    rising = np.argsort(task.finals)[-20:]
+    trace = Trace()
+    for number, row in enumerate(rising):
+        trace.add(seconds=float(number), row=int(row), epoch=NUM_EPOCHS, score=float(task.finals[row]))
+
+    assert wasted(trace, task) == Waste(five=0.75, tenth=0.9, five_then=0.0)
 
 
 def test_what_a_place_between_rows_would_have_come_to_is_known_of_all(tasks: dict[str, Task]) -> None:
@@ -344,7 +360,8 @@ def test_what_a_place_between_rows_would_have_come_to_is_known_of_all(tasks: dic
     trace = Trace(ends=[0.1, 0.9, *[0.5] * 8])
     for place, epoch in [(0, NUM_EPOCHS), (1, NUM_EPOCHS), *((place, 1) for place in range(2, 10))]:
         trace.add(seconds=1.0, row=NUM_ROWS + place, epoch=epoch, score=0.0)
-    assert wasted(trace, task) == (0.5, 0.5)
+    assert wasted(trace, task) == Waste(five=0.5, tenth=0.5, five_then=0.0)
+    assert own_best(trace, task) == pytest.approx(np.mean([task.regret(end) for end in (0.9, 0.5, 0.5, 0.5, 0.5)]))
 
 
 @pytest.fixture(scope="module")
@@ -366,6 +383,9 @@ def test_the_table_tells_means_and_what_random_search_comes_to(
 
     assert list(found["strategy"]) == [PROMOTION, RANDOM]
     assert found.loc[1, "share to random search's end"] <= 1.0
+    assert (found["regret of what is fully trained"] <= found["regret of its five best"]).loc[1], (
+        "all are trained whole"
+    )
     assert ((found["regret at 100%"] >= 0) & (found["regret at 100%"] <= 1)).all()
     assert list(summary(found).index) == [PROMOTION, RANDOM]
 
