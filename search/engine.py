@@ -34,6 +34,7 @@ CLOSING_SECONDS = 5.0  # that killed workers get to be gone
 MAX_DEATHS = 2  # workers killed from outside under one trial before it is given up
 MOST_FAILURES = 8  # one after the other, and twice what is under way: then the next ones are thought to fail, too
 KEPT_FRESH_SECONDS = 1.0  # between two estimates of what follows the trials: that takes longer than a decision
+DIVERGED = "nan_loss"  # the reason of such a trial
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, 143)  # exit codes that say nothing against the job
 
 
@@ -293,7 +294,8 @@ class Engine:
     def _end(self, number: int, state: State, *, reason: str = "", message: str = "") -> None:
         trial = self.book.end(number, state, reason=reason, message=message)
         if state is State.FAILED:
-            self._failed.append(number)
+            if reason != DIVERGED or not any(known.reached for known in self.book.trials):
+                self._failed.append(number)  # that one diverged where others did not says nothing of the next one
             remove_state(self.book.directory(number))
         values = trial.results[-1].metrics() if trial.results else {}
         self._tell(state.value, number, reason=reason, message=message, **values)

@@ -160,6 +160,25 @@ def test_f26_trials_that_fail_one_after_the_other_stop_the_search(stage: Stage) 
     assert not scene.trials[works].state.is_over, "it can go on"
 
 
+def test_trainings_that_diverge_stop_no_search_in_which_others_do_not(stage: Stage) -> None:
+    """A space may hold many rates that are too high; that eight of them come in a row says nothing of the next one."""
+    diverges = Failure(0.5, "nan_loss", "the loss is nan")
+    scene = stage(max_trials=30, scripts=lambda n, c: with_mishaps({n: (diverges,)} if 2 <= n < 22 else {})(n, c))
+
+    assert scene.run()
+
+    assert_over(scene, 30)
+    assert sum(trial.reason == "nan_loss" for trial in scene.trials) == 20
+
+
+def test_where_every_training_diverges_the_search_stops(stage: Stage) -> None:
+    diverges = Failure(0.5, "nan_loss", "the loss is nan")
+    scene = stage(max_trials=30, scripts=lambda n, c: with_mishaps({n: (diverges,)})(n, c))
+
+    with pytest.raises(StudyError, match=r"The last \d+ trials have failed.* with reason nan_loss"):
+        scene.run()
+
+
 def test_a_few_failures_among_many_jobs_do_not_stop_a_search(stage: Stage) -> None:
     fails = Failure(0.5, "oom", "no memory")  # at once, before any other of the 40 has come to a rung
     scene = stage(max_trials=50, num_slots=40, scripts=lambda n, c: with_mishaps({n: (fails,)} if n < 12 else {})(n, c))
