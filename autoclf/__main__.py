@@ -5,7 +5,7 @@ import os
 import sys
 
 from autoclf.application import app
-from autoclf.exits import INTERRUPTED, OURS, USER_MISTAKE, user_mistakes
+from autoclf.exits import INTERRUPTED, OURS, REFUSED, USER_MISTAKE, refusals, user_mistakes
 
 
 def start() -> None:
@@ -44,6 +44,9 @@ def main() -> None:
     except user_mistakes() as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
+    except refusals() as error:
+        print(f"Refused: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(REFUSED)
     except BrokenPipeError:  # `autoclf leaderboard x | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -13,3 +13,10 @@ def user_mistakes() -> tuple[type[Exception], ...]:
     from trainer.errors import ConfigError, DataError
 
     return SpaceError, StudyError, ConfigError, DataError, StorageBusyError
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Return the errors of gates that were not passed."""
+    from search.errors import RefusedError
+
+    return (RefusedError,)

@@ -7,3 +7,10 @@ class StudyError(ValueError):
 
 class StorageBusyError(RuntimeError):
     """A database that stayed locked or out of reach for longer than the search waits; nothing is lost."""
+
+
+class RefusedError(RuntimeError):
+    """A gate that was not passed; nothing was changed. The lines of its message hold the figures."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n  ".join(lines))

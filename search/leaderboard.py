@@ -33,7 +33,7 @@ COLUMNS = {
     "reason": "reason",
 }
 SPREAD = "_spread"  # of a metric over seeds: the end of that column's name
-SHARES = ("val_accuracy", "val_top5_accuracy", "val_balanced_accuracy", "val_f1_macro")
+SHARES = ("val_accuracy", "val_top5_accuracy", "val_balanced_accuracy", "val_f1_macro", "test_accuracy")
 
 
 def leaderboard(trials: Sequence[Trial], objective: str, *, diagnoses: Mapping[int, str] | None = None) -> pd.DataFrame:

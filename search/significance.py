@@ -48,6 +48,26 @@ def is_worse(ours: Sequence[Answers], theirs: Sequence[Answers], objective: str)
     return at_least < LEVEL * SAMPLES
 
 
+def difference_interval(ours: Answers, theirs: Answers, objective: str) -> tuple[float, float]:
+    """Return the bounds of the 95 % interval of how much better ours are: a paired percentile bootstrap.
+
+    Source: Efron and Tibshirani, 1993, An Introduction to the Bootstrap, Sec. 13.3; drawn with a fixed seed.
+
+    Args:
+        ours: Of one network.
+        theirs: Of another one, on the same images.
+        objective: By which they are compared; larger is better, whatever it is.
+    """
+    num_images = len(ours.labels)
+    rng = np.random.default_rng(0)
+    leads = []
+    for _ in range(SAMPLES // SAMPLES_AT_ONCE):
+        drawn = rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=SAMPLES_AT_ONCE)
+        leads.append(scores(ours, objective, drawn) - scores(theirs, objective, drawn))
+    low, high = np.quantile(np.concatenate(leads), (0.025, 0.975))
+    return float(low), float(high)
+
+
 def scores(answers: Answers, objective: str, weights: NDArray[np.int64]) -> Floats:
     """Return the objective of answers for each row of weights, turned so that larger is better.
 

@@ -28,9 +28,9 @@ DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name 
     "optuna": {"distributions", "storage", "study"},
     "ray": {"executors.ray_cluster", "executors.ray_worker"},
     "sqlalchemy": {"crew.postgres", "crew.tables", "storage"},
-    "mlflow": {"promotion", "tracking.connect", "tracking.mlflow_runs"},
+    "mlflow": {"promotion.publish", "promotion.registry", "tracking.connect", "tracking.mlflow_runs"},
     "tensorboard": {"tracking.event_files"},
-    "torch": {"doctor", "promotion"},  # within functions: a driver does not load it
+    "torch": {"doctor", "promotion.graph"},  # within functions: a driver does not load it
 }
 FREE_OF_TORCH = ("search.engine", "search.run", "autoclf.application")
 HEAVY = ("torch", "torchvision", "timm", "mlflow")

@@ -21,6 +21,7 @@ from trainer.views import with_views
 INPUT = "images"
 OUTPUT = "probabilities"
 LARGEST_BATCH = 4096
+LEAST_PROBABILITY = 1e-30  # whose logarithm is taken
 EXAMPLES = 2  # images that the graph is traced with; one would fix the batch size
 
 
@@ -30,9 +31,10 @@ class Servable(nn.Module):
     Resizing is left to the caller: the images have the size that the model was trained on.
     """
 
-    def __init__(self, model: nn.Module, moments: Moments) -> None:
+    def __init__(self, model: nn.Module, moments: Moments, temperature: float = 1.0) -> None:
         super().__init__()
         self.model = model
+        self.temperature = temperature
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(moments.mean).view(-1, 1, 1))
@@ -42,31 +44,40 @@ class Servable(nn.Module):
         """Normalise, classify, and turn logits into probabilities."""
         pixels = images.permute(0, 3, 1, 2).float() / 255
         logits: Tensor = self.model((pixels - self.mean) / self.std)
-        return logits.softmax(dim=1)
+        return (logits / self.temperature).softmax(dim=1)
 
 
 class Together(nn.Module):
-    """Several classifiers as one, whose probabilities are averaged."""
+    """Several classifiers as one, whose probabilities are averaged, and then tempered as those of one are."""
 
-    def __init__(self, members: Sequence[nn.Module], counts: Sequence[int]) -> None:
+    def __init__(self, members: Sequence[nn.Module], counts: Sequence[int], temperature: float = 1.0) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.shares = [count / sum(counts) for count in counts]
+        self.temperature = temperature
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the mean (N, K) of the members' probabilities for uint8 images (N, H, W, C)."""
+        """Return the tempered mean (N, K) of the members' probabilities for uint8 images (N, H, W, C)."""
         shown = [share * member(images) for share, member in zip(self.shares, self.members, strict=True)]
-        return torch.stack(shown).sum(dim=0)
+        mean = torch.stack(shown).sum(dim=0).clamp(min=LEAST_PROBABILITY)
+        return (mean.log() / self.temperature).softmax(dim=1)
 
 
-def load_servable(config: JobConfig, data_set: DataSet, weights: Path) -> Servable:
-    """Build the classifier of a trained job from its safetensors file, in eval mode, on the processor."""
+def load_servable(config: JobConfig, data_set: DataSet, weights: Path, *, temperature: float = 1.0) -> Servable:
+    """Build the classifier of a trained job from its safetensors file, in eval mode, on the processor.
+
+    Args:
+        config: Of the job.
+        data_set: That it was trained on.
+        weights: The file.
+        temperature: That its logits are divided by.
+    """
     num_classes = len(data_set.class_names)
     model = build_model(
         config.model, image_shape=data_set.image_shape, num_classes=num_classes, seed=0, with_weights=False
     )
     model.load_state_dict(safetensors.torch.load_file(weights))
-    return Servable(with_views(model, config.scoring), input_moments(config.model, data_set)).eval()
+    return Servable(with_views(model, config.scoring), input_moments(config.model, data_set), temperature).eval()
 
 
 def export_onnx(servable: nn.Module, data_set: DataSet, path: Path) -> None:
