@@ -112,7 +112,7 @@ def _needs_others(order: TrainOrder, team: Team) -> bool:
 
 
 def _test(order: TestOrder) -> Tested:
-    """Score the checkpoint of a trained job on the test split."""
+    """Score the checkpoint of a trained job on the test split, or its weights where that is gone."""
     config = order.config
     torch.set_num_threads(config.runtime.threads)
     device = resolve_device(config.runtime.device)
@@ -120,11 +120,16 @@ def _test(order: TestOrder) -> Tested:
     data_set = _load_data(order)
     images = load_images(open_test_split(data_set), input_moments(config.model, data_set), device)
     content = load_checkpoint(order.directory, fingerprint=config.fingerprint, device=device)
-    if content is None:
-        raise CheckpointError(f"There is no sound checkpoint of this job in {order.directory}.")
     state = begin(config, data_set, images, is_new=False)
-    restore(state, content)
-    logits = predict_split(state, config, images, scoring=config.scoring)
+    if content is not None:
+        restore(state, content)
+        model = scored_model(state)
+    elif (order.directory / WEIGHTS).exists():  # of trials that will not go on, checkpoints go first
+        state.model.load_state_dict(safetensors.torch.load_file(order.directory / WEIGHTS, device=str(device)))
+        model = state.model
+    else:
+        raise CheckpointError(f"There is neither a sound checkpoint of this job in {order.directory}, nor its weights.")
+    logits = predict_split(state, config, images, model=model, scoring=config.scoring)
     told, labels = logits.cpu().numpy(), images.labels.cpu().numpy()
     save_predictions(order.directory / TEST_PREDICTIONS, logits=told, labels=labels)
     found = {name: astuple(estimate) for name, estimate in estimates(told, labels).items() if isfinite(estimate.value)}

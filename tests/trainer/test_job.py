@@ -1,4 +1,5 @@
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,15 +7,24 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainer.job_desk import Desk, assert_ends_as, failure, stop_after, timeless
+from tests.trainer.job_desk import RICH, Desk, assert_ends_as, failure, stop_after, timeless
 from tests.trainer.short_jobs import CPU, prepare_stripes, tiny_job
 from trainer import results as events  # whose Tested would be taken for a test case
 from trainer.batches import load_images
+from trainer.config import Value, flat, job_config
 from trainer.data import DataSet
 from trainer.data.locked import open_test_split
 from trainer.evaluate import score
 from trainer.export import load_servable
-from trainer.jobfiles import CHECKPOINT, PREDICTIONS, PREVIOUS_CHECKPOINT, SAMPLES, TEST_PREDICTIONS, WEIGHTS
+from trainer.jobfiles import (
+    CHECKPOINT,
+    PREDICTIONS,
+    PREVIOUS_CHECKPOINT,
+    SAMPLES,
+    TEST_PREDICTIONS,
+    WEIGHTS,
+    remove_checkpoints,
+)
 from trainer.orders import MeasureOrder
 from trainer.results import EpochResult, Reached, Started, StepResult, Stopped
 
@@ -188,11 +198,28 @@ def test_testing_a_job_changes_nothing_of_it(desk: Desk, undisturbed: Desk) -> N
     assert_ends_as(desk, undisturbed)
 
 
-def test_a_job_without_checkpoint_cannot_be_tested(desk: Desk) -> None:
+@pytest.mark.parametrize("settings", [{}, RICH, {"training.keep": "best"}], ids=["plain", "averaged", "best kept"])
+def test_where_the_checkpoint_is_gone_the_weights_are_tested(desk: Desk, settings: Mapping[str, Value]) -> None:
+    desk.config = job_config({**flat(desk.config), **settings})
+    desk.train()
+    (before,) = desk.test()
+    answers = desk.logits(TEST_PREDICTIONS)
+    remove_checkpoints(desk.directory)
+    (desk.directory / TEST_PREDICTIONS).unlink()
+
+    (after,) = desk.test()
+
+    assert isinstance(before, events.Tested)
+    assert isinstance(after, events.Tested)
+    assert after.evaluation == before.evaluation
+    np.testing.assert_array_equal(desk.logits(TEST_PREDICTIONS), answers)
+
+
+def test_a_job_without_checkpoint_and_weights_cannot_be_tested(desk: Desk) -> None:
     failed = failure(desk.test())
 
     assert failed.reason == "error"
-    assert failed.message == f"There is no sound checkpoint of this job in {desk.directory}."
+    assert failed.message == f"There is neither a sound checkpoint of this job in {desk.directory}, nor its weights."
 
 
 def test_a_job_is_not_tested_on_data_that_it_was_not_made_for(desk: Desk, tmp_path: Path) -> None:
