@@ -10,13 +10,6 @@ from autoclf.options import Storage, Store, TrackingUri, user_cache
 if TYPE_CHECKING:
     from search.promotion import Promoted
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a registered model.")]
-Alias = Annotated[str, typer.Option(help="That points at the version in service.")]
-TrackingOfModel = Annotated[
-    str | None,
-    typer.Option("--tracking-uri", metavar="URI", help="MLflow registry, if not the store's.", show_default=False),
-]
-
 
 def promote(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
@@ -80,6 +73,8 @@ def _tell(study: str, done: "Promoted") -> None:
     instead = f", in place of version {done.former}" if done.former else ""
     typer.echo(f"Registered {what} of {study!r} as {done.name!r} version {done.version}{instead}.")
     scores = f"validation accuracy {100 * done.val_accuracy:.2f} %"
+    if done.ensemble is not None:
+        scores = f"{done.objective} {done.ensemble.score:.4f} on images that it was not chosen by"
     if done.test is not None:
         scores += f", test accuracy {100 * done.test.accuracy:.2f} %"
     typer.echo(f"{scores}; the ONNX graph is within {done.largest_difference:.1g} of PyTorch.")
@@ -87,19 +82,18 @@ def _tell(study: str, done: "Promoted") -> None:
 
 
 def rollback(
-    model: Model,
-    alias: Alias = "champion",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a registered model.")],
+    alias: Annotated[str, typer.Option(help="That points at the version in service.")] = "champion",
     why: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the version that is left.")] = "",
     store: Store = Path("mlruns"),
-    tracking_uri: TrackingOfModel = None,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Go back to the version that was in service before."""
     from search.promotion.registry import open_registry
     from search.promotion.rollback import roll_back
     from search.store import check_model_name, open_existing_store
 
-    opened = open_existing_store(store)
-    registry = open_registry(tracking_uri or opened.tracking_uri, lock=opened.root / "registry.lock")
+    registry = open_registry(open_existing_store(store), tracking_uri)
     done = roll_back(registry, check_model_name(model), check_model_name(alias), why=why)
     typer.echo(f"{done.name}@{done.alias} is version {done.now} again; version {done.left} was left.")
 
@@ -108,7 +102,7 @@ def models(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Only this one.", show_default=False)] = None,
     format: Annotated[Literal["table", "json", "csv", "md"], typer.Option(help="How to print it.")] = "table",
     store: Store = Path("mlruns"),
-    tracking_uri: TrackingOfModel = None,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """List registered models: versions, aliases, scores, and where they come from."""
     from autoclf.tables import print_table
@@ -116,8 +110,7 @@ def models(
     from search.promotion.registry import open_registry
     from search.store import check_model_name, open_existing_store
 
-    opened = open_existing_store(store)
-    registry = open_registry(tracking_uri or opened.tracking_uri, lock=opened.root / "registry.lock")
+    registry = open_registry(open_existing_store(store), tracking_uri)
     table = listing(registry.versions(check_model_name(model) if model else None))
     if table.empty and format == "table":
         typer.echo(f"No model is registered in {store}. `autoclf promote STUDY` registers the winner of a search.")

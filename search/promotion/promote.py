@@ -50,6 +50,7 @@ class Promoted:
     val_accuracy: float
     test: TestReading | None
     ensemble: Ensemble | None  # where it is not the trial alone
+    objective: str  # of the search
     comparison: Comparison | None  # with the champion that there was
     former: str | None  # its version
     largest_difference: float | None  # of a probability, between PyTorch and the graph; None where nothing was made
@@ -76,9 +77,7 @@ def promote(request: Request, wish: Wish, *, tracking_uri: str | None) -> Promot
         candidate = Finder(request, study, data_set, executor).candidate(trial=wish.trial, together=wish.together)
     finally:
         executor.close()
-    registry = open_registry(
-        tracking_uri or request.tracking_uri or store.tracking_uri, lock=store.root / "registry.lock"
-    )
+    registry = open_registry(store, tracking_uri or request.tracking_uri)
     with registry.held():  # an alias is set without comparing: the last writer would win unseen
         return _promote(registry, request, wish, candidate, data_set)
 
@@ -120,6 +119,7 @@ def _outcome(
         val_accuracy=candidate.trial.results[-1].val_accuracy,
         test=candidate.reading,
         ensemble=candidate.ensemble,
+        objective=candidate.objective,
         comparison=comparison,
         former=champion.number if champion else None,
         largest_difference=difference,

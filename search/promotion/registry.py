@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 
 from search.errors import StudyError
 from search.storage import hide_password
-from search.tracking.environment import set_switches
+from search.store import Store
+from search.tracking.connect import open_tracking
 from trainer.crashpoints import crash_point
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ class Version:
     status: str
     created_at: float  # seconds since 1970
     tags: Mapping[str, str]
-    model_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +166,16 @@ class Registry:
                 return
 
 
-def open_registry(uri: str, *, lock: Path) -> Registry:
+def open_registry(store: Store, tracking_uri: str | None) -> Registry:
     """Load MLflow and open the registry of a tracking store; a new store is made.
 
     Args:
-        uri: Of the tracking store.
-        lock: File of the store that promotions hold.
+        store: Whose lock promotions hold.
+        tracking_uri: Of the tracking store, if not the store's own.
     """
-    set_switches()
-    from search.tracking.mlflow_runs import open_client
-
-    return Registry(open_client(uri, lock=lock.with_name("mlflow.lock")), uri, lock)
+    return Registry(
+        open_tracking(store, tracking_uri), tracking_uri or store.tracking_uri, store.root / "registry.lock"
+    )
 
 
 def _version(found: Any, aliases: tuple[str, ...]) -> Version:
@@ -187,5 +186,4 @@ def _version(found: Any, aliases: tuple[str, ...]) -> Version:
         status=str(found.status),
         created_at=found.creation_timestamp / 1000,
         tags=dict(found.tags or {}),
-        model_id=getattr(found, "model_id", None),
     )
