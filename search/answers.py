@@ -102,7 +102,7 @@ def doubt(answers: Answers) -> float:
     return float(1 - places.mean() / (2 * len(right)))
 
 
-def log_probabilities(logits: NDArray[np.float32]) -> Floats:
+def log_probabilities(logits: NDArray[np.floating]) -> Floats:
     """Return the logarithm of the softmax of each row."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     normalised: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -21,7 +21,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
         *("cmaes", "filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
         *("pandas", "psutil", "ray", "scipy", "sklearn", "sqlalchemy", "tensorboard", "threadpoolctl", "torch", "yaml"),
     },
-    "autoclf": {"spaces", "trainer", "search", "pandas", "rich", "typer"},
+    "serving": {"search", "trainer", "numpy", "onnx", "onnxruntime"},
+    "autoclf": {"serving", "spaces", "trainer", "search", "pandas", "rich", "typer"},
 }
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package
     "cmaes": {"samplers.cmaes"},

@@ -10,7 +10,7 @@ from search.promotion.candidate import Candidate
 from search.promotion.package import GRAPH, Manifest
 from trainer.config import flat
 from trainer.data import DataSet
-from trainer.metrics import Estimate, estimates
+from trainer.metrics import Estimate
 
 SHOWN = {  # metrics, and whether they are shares
     "accuracy": True,
@@ -24,23 +24,31 @@ MOST_CLASSES = 30  # in a confusion matrix that a person reads
 MOST_WEAK = 8  # classes and pairs that are named
 
 
-def model_card(candidate: Candidate, data: DataSet, manifest: Manifest, *, source: str, seed: int) -> str:
+def model_card(
+    candidate: Candidate,
+    data: DataSet,
+    manifest: Manifest,
+    *,
+    figures: Mapping[str, Estimate],
+    source: str,
+    seed: int,
+) -> str:
     """Return the card as Markdown.
 
     Args:
         candidate: With its answers to the test images.
         data: That it was found on.
         manifest: Of its package.
+        figures: On the test images.
         source: Of the images, as the command line names it.
         seed: Of the search.
     """
     answers = tempered(candidate.answers, candidate.temperature)
-    found = estimates(answers.logits, answers.labels)
     sections = (
         _head(candidate, manifest),
         _use(manifest),
         _training(candidate, data, source),
-        _figures(found, answers),
+        _figures(figures, answers),
         _weaknesses(answers, manifest.class_names),
         _confusion(answers, manifest.class_names),
         _again(candidate, manifest, source, seed),

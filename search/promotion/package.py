@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 CARD = "README.md"
 CONFIGS = "configs.json"
 TEST_ANSWERS = "test_answers.npz"
+LARGEST_SIDE = 4096  # pixels of the images that go in
 LARGEST_MANIFEST = 4_000_000  # bytes, with thousands of class names
 
 
@@ -41,6 +42,8 @@ class Manifest:
     trials: Mapping[str, int]  # by number as text, how often each counts
     data: str  # fingerprint of the data set
     test_split: str  # digest of the locked images that it was tested on
+    test_accuracy: tuple[float, float, float]  # on them, and its 95 % interval
+    num_test_images: int
     config: str  # fingerprint of the winner's configuration
     versions: Mapping[str, str]  # of what made it
     files: Mapping[str, str]  # SHA-256 by path in the folder
@@ -70,13 +73,19 @@ def read_manifest(folder: Path) -> Manifest:
             )
         values = {name: found[name] for name in Manifest.__dataclass_fields__}
         names, shape = tuple(values["class_names"]), tuple(values["image_shape"])
-        if not (names and all(isinstance(name, str) for name in names) and len(shape) == 3):
+        value, low, high = map(float, values["test_accuracy"])
+        if not (names and all(isinstance(name, str) for name in names) and _is_shape(shape)):
             raise PackageError(f"{path} names no classes, or no shape of images.")
-        return Manifest(**values | {"class_names": names, "image_shape": shape})
+        return Manifest(**values | {"class_names": names, "image_shape": shape, "test_accuracy": (value, low, high)})
     except OSError as error:
         raise PackageError(f"{folder} holds no package of autoclf: {path.name}: {error.strerror}.") from None
     except (ValueError, LookupError, TypeError) as error:
         raise PackageError(f"{path} is damaged ({type(error).__name__}: {error}). Promote the model again.") from None
+
+
+def _is_shape(shape: tuple[object, ...]) -> bool:
+    sizes = [size for size in shape if isinstance(size, int) and 0 < size <= LARGEST_SIDE]
+    return len(shape) == len(sizes) == 3 and sizes[2] in (1, 3)
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

@@ -10,16 +10,29 @@ from typing import Any
 
 import numpy as np
 
+from search.calibration import tempered
 from search.errors import StudyError
 from search.promotion.candidate import Candidate
 from search.promotion.card import model_card
 from search.promotion.graph import write_graph
-from search.promotion.package import CARD, CONFIGS, EXTRA, GRAPH, TEST_ANSWERS, Manifest, digests, write_manifest
-from search.promotion.registry import DIGEST, Registry
+from search.promotion.package import (
+    CARD,
+    CONFIGS,
+    EXTRA,
+    GRAPH,
+    MANIFEST,
+    TEST_ANSWERS,
+    Manifest,
+    digest_of,
+    digests,
+    write_manifest,
+)
+from search.promotion.registry import DIGEST, MANIFEST_DIGEST, Registry
 from search.request import Request
 from search.storage import hide_password
 from trainer.config import flat
 from trainer.data import DataSet, open_split
+from trainer.metrics import estimates
 
 PACKAGES = ["onnxruntime", "numpy"]  # that the registered model needs
 MADE_WITH = ("autoclf", "torch", "torchvision", "timm", "onnx", "onnxruntime", "numpy")
@@ -36,7 +49,6 @@ class Source:
 
 def tags_of(candidate: Candidate, source: Source) -> dict[str, str]:
     """Return what the registry shows of a version: equal tags mean the same model."""
-    last = candidate.trial.results[-1]
     tags = {
         "autoclf.study": candidate.study,
         "autoclf.trial": str(candidate.trial.number),
@@ -44,17 +56,12 @@ def tags_of(candidate: Candidate, source: Source) -> dict[str, str]:
         "autoclf.config": candidate.trial.config.fingerprint,
         "autoclf.images": "train+val" if candidate.is_refit else "train",
         "autoclf.version": versions()["autoclf"],
-        "val/accuracy": f"{last.val_accuracy:.6f}",
-        "val/loss": f"{last.val_loss:.6f}",
+        "test/accuracy": f"{1 - candidate.answers.num_wrong() / len(candidate.answers.labels):.6f}",
     }
     if candidate.ensemble is not None:
-        tags["autoclf.ensemble"] = ", ".join(f"{n} x {count}" for n, count in candidate.counts.items())
-    if candidate.reading is not None:
-        tags |= {
-            "test/accuracy": f"{candidate.reading.accuracy:.6f}",
-            "test/loss": f"{candidate.reading.loss:.6f}",
-        }
-    return tags
+        return tags | {"autoclf.ensemble": ", ".join(f"{n} x {count}" for n, count in candidate.counts.items())}
+    last = candidate.trial.results[-1]
+    return tags | {"val/accuracy": f"{last.val_accuracy:.6f}", "val/loss": f"{last.val_loss:.6f}"}
 
 
 def publish(
@@ -90,7 +97,11 @@ def publish(
         source=logged.model_uri,
         run_id=run_id,
         model_id=logged.model_id,
-        tags={**tags, DIGEST: manifest.files[GRAPH]},
+        tags={
+            **tags,
+            DIGEST: manifest.files[GRAPH],
+            MANIFEST_DIGEST: digest_of(folder / EXTRA / MANIFEST),
+        },
     )
     return number, difference
 
@@ -104,6 +115,9 @@ def write_package(candidate: Candidate, source: Source, folder: Path) -> Manifes
     configs = {str(member.trial): flat(member.config) for member in candidate.members}
     (extra / CONFIGS).write_text(json.dumps(configs, indent=2) + "\n", encoding="utf-8")
     np.savez(extra / TEST_ANSWERS, logits=candidate.answers.logits, labels=candidate.answers.labels)
+    answers = tempered(candidate.answers, candidate.temperature)
+    figures = estimates(answers.logits, answers.labels)
+    accuracy = figures["accuracy"]
     manifest = Manifest(
         class_names=data_set.class_names,
         image_shape=data_set.image_shape,
@@ -114,11 +128,15 @@ def write_package(candidate: Candidate, source: Source, folder: Path) -> Manifes
         trials=candidate.counts,
         data=data_set.fingerprint,
         test_split=source.test_split,
+        test_accuracy=(accuracy.value, accuracy.low, accuracy.high),
+        num_test_images=len(answers.labels),
         config=candidate.trial.config.fingerprint,
         versions=versions(),
         files={},
     )
-    card = model_card(candidate, data_set, manifest, source=source.request.source, seed=source.request.seed)
+    card = model_card(
+        candidate, data_set, manifest, figures=figures, source=source.request.source, seed=source.request.seed
+    )
     (extra / CARD).write_text(card, encoding="utf-8")
     names = [GRAPH, *(f"{EXTRA}/{path.name}" for path in sorted(extra.iterdir()))]
     whole = replace(manifest, files=digests(folder, names))
@@ -141,7 +159,8 @@ def resizing(data_set: DataSet) -> str:
     """Say how an image of another size is brought to that of the model, as it was for training."""
     height, width, channels = data_set.image_shape
     colour = "in RGB, transparency over white" if channels == 3 else "in grey"
-    return f"upright, {colour}, the centre square resized to {height} x {width} pixels by bicubic interpolation."
+    part = "the centre square" if height == width else "the largest centred part of these proportions"
+    return f"upright, {colour}, {part} resized to {height} x {width} pixels by bicubic interpolation."
 
 
 def _run_of(registry: Registry, candidate: Candidate) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from search.errors import StudyError
+from search.promotion.package import EXTRA, MANIFEST, PackageError, digest_of
 from search.storage import hide_password
 from search.store import Store
 from search.tracking.connect import open_tracking
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 600.0  # that a promotion waits for another one
 FORMER = "autoclf.former"  # version that an alias was taken from
 DIGEST = "autoclf.graph"  # SHA-256 of the graph
+MANIFEST_DIGEST = "autoclf.manifest"  # SHA-256 of the manifest, which holds those of all other files
 READY = "READY"
+NOTHING_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes, of both kinds of store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +72,21 @@ class Registry:
         try:
             found = self.client.get_model_version_by_alias(name, alias)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in NOTHING_THERE:
                 return None
             raise
         return _version(found, (alias,))
+
+    def version(self, name: str, number: str) -> Version | None:
+        """Return a version by its number, if there is one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self.client.get_model_version(name, number), ())
+        except MlflowException as error:
+            if error.error_code in NOTHING_THERE:
+                return None
+            raise
 
     def versions(self, name: str | None = None) -> Sequence[Version]:
         """Return all versions of a model, or of all models, the latest first.
@@ -118,18 +132,26 @@ class Registry:
 
         Raises:
             StudyError: If they are gone.
+            PackageError: If the manifest is not the one that was registered.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
 
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
+        what = f"{version.name!r} version {version.number}"
         try:
-            return Path(
-                mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.number}", dst_path=str(place))
-            )
+            source = f"models:/{version.name}/{version.number}"
+            folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(place)))
         except (MlflowException, OSError) as error:
-            raise StudyError(f"The files of {version.name!r} version {version.number} can't be read: {error}") from None
+            raise StudyError(f"The files of {what} can't be read: {error}") from None
+        registered, manifest = version.tags.get(MANIFEST_DIGEST), folder / EXTRA / MANIFEST
+        if registered is None or not manifest.is_file() or digest_of(manifest) != registered:
+            raise PackageError(
+                f"The manifest of {what} is not the one that was registered, so nothing in it can be trusted. "
+                "Promote the model again, or restore its files."
+            )
+        return folder
 
     def point(self, name: str, alias: str, number: str, *, tags: Mapping[str, str]) -> None:
         """Make an alias point at a version, and read it back; only while it is held.

@@ -1,5 +1,5 @@
 """Desks for the real command."""
 
-from tests.desks import desk, slow_desk, template
+from tests.desks import desk, promoted, slow_desk, template
 
-__all__ = ["desk", "slow_desk", "template"]
+__all__ = ["desk", "promoted", "slow_desk", "template"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.answers import Answers, log_probabilities
-from search.calibration import temperature_of, tempered
+from search.calibration import platt_loss, temperature_of, tempered
 
 
 def honest(num: int, seed: int = 0) -> Answers:
@@ -30,12 +30,17 @@ def test_a_network_that_is_too_sure_or_not_sure_enough_is_mended(factor: float) 
     assert temperature_of(scaled) == pytest.approx(factor, rel=0.03)
 
 
-def test_where_all_answers_are_right_nothing_says_how_much_surer_to_be() -> None:
-    labels = np.arange(60) % 3
-    logits = np.zeros((60, 3), dtype=np.float32)
-    logits[np.arange(60), labels] = 1.0
+@pytest.mark.parametrize("num", [60, 600])
+@pytest.mark.parametrize("sureness", [0.5, 1.0, 50.0])
+def test_where_all_answers_are_right_it_is_as_sure_as_their_number_allows(num: int, sureness: float) -> None:
+    labels = np.arange(num) % 3
+    logits = np.zeros((num, 3), dtype=np.float32)
+    logits[np.arange(num), labels] = sureness
 
-    assert temperature_of(Answers(logits=logits, labels=labels)) == pytest.approx(1.0, abs=1e-3)
+    found = Answers(logits=logits, labels=labels)
+
+    confidence = np.exp(log_probabilities(tempered(found, temperature_of(found)).logits)).max(axis=1)
+    np.testing.assert_allclose(confidence, (num + 1) / (num + 2), rtol=1e-3)
 
 
 @settings(max_examples=25)
@@ -43,10 +48,9 @@ def test_where_all_answers_are_right_nothing_says_how_much_surer_to_be() -> None
 def test_no_other_temperature_has_a_smaller_loss_and_no_answer_changes(seed: int, factor: float) -> None:
     known = honest(200, seed)
     answers = Answers(logits=known.logits * np.float32(factor), labels=known.labels)
-    rows = np.arange(len(answers.labels))
 
     def loss(temperature: float) -> float:
-        return float(-log_probabilities(tempered(answers, temperature).logits)[rows, answers.labels].mean())
+        return platt_loss(tempered(answers, temperature).logits.astype(np.float64), answers.labels)
 
     found = temperature_of(answers)
 

@@ -6,6 +6,7 @@ Letters: H W pixels, C channels.
 """
 
 import hashlib
+import io
 import math
 import os
 import stat
@@ -29,8 +30,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 64_000_000
 THUMB = 16  # pixels a side
+UNNAMED = Path("image")  # what came without a file
 
-_TOO_LARGE = f"has more than {MAX_PIXELS // 1_000_000} million pixels, the most that are decoded"
 _BACKGROUND = (255, 255, 255)  # where an image is transparent
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -86,13 +87,34 @@ class ImageFacts:
 
 def decode(path: Path, *, size: int, formats: Sequence[str] = FORMATS) -> Pixels | BadImage:
     """Decode a file to (size, size, 3): upright, in RGB, its centre square resized."""
+    return decode_as((size, size, 3), path, formats=formats)
+
+
+def decode_as(
+    shape: tuple[int, int, int],
+    source: Path | bytes,
+    *,
+    formats: Sequence[str] = FORMATS,
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels | BadImage:
+    """Decode a file, or the content of one, to (H, W, C): upright, the centre of these proportions resized.
+
+    Args:
+        shape: H, W and C, which is 3 for RGB and 1 for grey.
+        source: A file, or what was read from one.
+        formats: That are tried.
+        max_pixels: Of the image; one that has more is not decoded.
+    """
+    height, width, channels = shape
 
     def pixels(image: Image.Image) -> Pixels:
         # Twice the size is enough for the resampling filter, and JPEG decodes up to 64 times fewer pixels.
-        image.draft(None, (2 * size, 2 * size))
-        return np.asarray(fit_square(to_rgb(upright(image)), size))
+        image.draft(None, (2 * max(height, width),) * 2)
+        coloured = to_rgb(upright(image))
+        fitted = fit(coloured if channels == 3 else coloured.convert("L"), height, width)
+        return np.asarray(fitted).reshape(shape)
 
-    return _attempt(path, pixels, formats)
+    return _attempt(source, pixels, formats, max_pixels=max_pixels)
 
 
 def examine(path: Path, *, formats: Sequence[str] = FORMATS) -> ImageFacts | BadImage:
@@ -162,19 +184,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit_square(image: Image.Image, size: int) -> Image.Image:
-    """Resize the centre square to `size` by `size`; nothing outside it is computed."""
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    if image.size == (size, size):
+def fit(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Resize the largest centred part of these proportions; nothing outside it is computed."""
+    if image.size == (width, height):
         return image
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    part_width = min(image.width, image.height * width / height)
+    part_height = min(image.height, image.width * height / width)
+    left, top = (image.width - part_width) / 2, (image.height - part_height) / 2
+    box = (left, top, min(left + part_width, image.width), min(top + part_height, image.height))  # sums are rounded
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
 def fit_pixels(pixels: Pixels, size: int) -> Pixels:
     """Resize the centre square of (H, W, C) to (size, size, C); C is 1 or 3."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    return np.asarray(fit_square(image, size)).reshape(size, size, -1)
+    return np.asarray(fit(image, size, size)).reshape(size, size, -1)
 
 
 def thumbnail(image: Image.Image) -> Pixels:
@@ -199,20 +223,29 @@ def shown(path: Path | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
-def _attempt(path: Path, work: Callable[[Image.Image], T], formats: Sequence[str]) -> T | BadImage:
+def _attempt(
+    source: Path | bytes,
+    work: Callable[[Image.Image], T],
+    formats: Sequence[str],
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> T | BadImage:
     """Open an image and work on it; whatever is wrong with the file becomes the answer."""
+    path = source if isinstance(source, Path) else UNNAMED
+    too_large = f"has more than {max_pixels / 1e6:.3g} million pixels, the most that are decoded"
     try:
-        with _open_regular(path) as file:
-            if not os.fstat(file.fileno()).st_size:
+        with _open_regular(source) if isinstance(source, Path) else io.BytesIO(source) as file:
+            if not file.seek(0, io.SEEK_END):
                 return BadImage(path, "is empty")
+            file.seek(0)
             with Image.open(file, formats=tuple(formats)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    return BadImage(path, _TOO_LARGE)
+                if image.width * image.height > max_pixels:
+                    return BadImage(path, too_large)
                 return work(image)
     except UnidentifiedImageError:
         return BadImage(path, f"is no {_either(formats)} image")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return BadImage(path, _TOO_LARGE)
+        return BadImage(path, too_large)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.strerror:  # the system says it, not the decoder
             return BadImage(path, f"cannot be read: {error.strerror}")

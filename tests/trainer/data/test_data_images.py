@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from tests.trainer.data.data_samples import encoded, noise, png_with_header, write_image
-from trainer.data.images import BadImage, decode, examine, fit_pixels, fit_square, quiet_pillow, shown, to_rgb
+from trainer.data.images import BadImage, decode, decode_as, examine, fit, fit_pixels, quiet_pillow, shown, to_rgb
 
 GREY = 120
 CORNERS = np.zeros((16, 16, 3), dtype=np.uint8)
@@ -151,10 +153,46 @@ def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
     assert np.array_equal(fit_pixels(pixels, 8), pixels)
 
 
+@given(width=st.integers(1, 70), height=st.integers(1, 70), wanted=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_the_centre_of_any_proportions_fits_any_others(width: int, height: int, wanted: tuple[int, int]) -> None:
+    image = fit(Image.new("L", (width, height), GREY), *wanted)
+
+    assert np.asarray(image).shape == wanted
+    assert (np.asarray(image) == GREY).all()
+
+
+def test_content_is_decoded_as_its_file_is_and_in_grey_where_that_is_wanted(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png", noise(2, (20, 30, 3)))
+
+    of_file, of_content = decode_as((16, 16, 3), path), decode_as((16, 16, 3), path.read_bytes())
+    grey = decode_as((12, 24, 1), path.read_bytes())
+
+    assert np.array_equal(of_file, of_content)
+    assert np.array_equal(of_file, decode(path, size=16))
+    expected = Image.open(path).convert("L").resize((24, 12), Image.Resampling.BICUBIC, box=(0, 2.5, 30, 17.5))
+    assert np.array_equal(grey, np.asarray(expected)[..., None])
+
+
+def test_content_that_is_no_image_or_has_too_many_pixels_is_answered_with_a_reason() -> None:
+    content = encoded(noise(0, (64, 64, 3)))
+
+    assert reason_of(b"") == "image is empty"
+    assert reason_of(b"hello") == f"image {UNKNOWN}"
+    assert reason_of(content, max_pixels=4_000) == (
+        "image has more than 0.004 million pixels, the most that are decoded"
+    )
+
+
+def reason_of(content: bytes, **limits: int) -> str:
+    found = decode_as((8, 8, 3), content, **limits)
+    assert isinstance(found, BadImage)
+    return str(found)
+
+
 def test_shrinking_averages_instead_of_picking() -> None:
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
 
-    small = np.asarray(fit_square(Image.fromarray(board), 8))
+    small = np.asarray(fit(Image.fromarray(board), 8, 8))
 
     assert np.abs(small.astype(int) - 127).max() < 12
 
@@ -164,7 +202,7 @@ def test_a_large_jpeg_looks_as_if_it_had_been_decoded_in_full(tmp_path: Path) ->
     smooth = np.stack([x / 4, y / 4, (x + y) / 8], axis=-1).astype(np.uint8)
     path = write_image(tmp_path / "a.jpg", smooth, quality=95)
 
-    reference = np.asarray(fit_square(Image.open(path).convert("RGB"), 16))
+    reference = np.asarray(fit(Image.open(path).convert("RGB"), 16, 16))
 
     assert np.abs(decoded(path).astype(int) - reference).max() <= 4
 
