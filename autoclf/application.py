@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from autoclf import __version__
-from autoclf.commands import data, doctor, models, predict, searching, spaces, studies, training, ui
+from autoclf.commands import data, doctor, models, predict, searching, serve, spaces, studies, training, ui
 
 app = typer.Typer(
     name="autoclf",
@@ -39,6 +39,7 @@ app.command("promote")(models.promote)
 app.command("rollback")(models.rollback)
 app.command("models")(models.models)
 app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(data.app, name="data")
 app.command("ui")(ui.ui)

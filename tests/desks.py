@@ -37,7 +37,10 @@ def slow_desk(tmp_path: Path, template: Path) -> Desk:
 def promoted(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Desk:
     """A desk with a model `tiny@champion`; tests that change it use names of their own."""
     found = make_desk(tmp_path_factory.mktemp("promoted"), template=template)
-    for command in (("search", "--space", "tiny.yaml", "--trials", "3", "--no-race"), ("promote", "tiny")):
+    for command in (
+        ("search", "--space", "tiny.yaml", "--trials", "3", "--no-race", "--scheduler", "none"),
+        ("promote", "tiny"),
+    ):
         done = found.run(*command)
         assert done.returncode == 0, done.stderr
     return found

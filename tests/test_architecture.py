@@ -21,7 +21,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
         *("cmaes", "filelock", "matplotlib", "mlflow", "numpy", "onnx", "onnxruntime", "optuna", "optuna_dashboard"),
         *("pandas", "psutil", "ray", "scipy", "sklearn", "sqlalchemy", "tensorboard", "threadpoolctl", "torch", "yaml"),
     },
-    "serving": {"search", "trainer", "numpy", "onnx", "onnxruntime"},
+    "serving": {
+        *("search", "trainer"),
+        *("fastapi", "numpy", "onnx", "onnxruntime", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
+    },
     "autoclf": {"serving", "spaces", "trainer", "search", "pandas", "rich", "typer"},
 }
 DOORS: Mapping[str, set[str]] = {  # the only modules of `search` that may name a package

@@ -8,7 +8,7 @@ import typer
 from autoclf.options import Storage, Store, TrackingUri, user_cache
 
 if TYPE_CHECKING:
-    from search.promotion import Promoted
+    from search.promotion.promote import Promoted
 
 
 def promote(
@@ -39,8 +39,8 @@ def promote(
         raise typer.BadParameter("--force and --why go together: a gate is passed for a reason that is kept.")
     if trial is not None and ensemble:
         raise typer.BadParameter("--trial names one trial, --ensemble several: leave one of them out.")
-    from search.promotion import Wish
-    from search.promotion import promote as register
+    from search.promotion.promote import Wish
+    from search.promotion.promote import promote as register
     from search.resume import remembered_request
     from search.store import check_model_name
 

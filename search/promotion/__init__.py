@@ -1,5 +1,4 @@
-"""From a study to a model that is trusted: the gate, the package, the registry."""
+"""From a study to a model that is trusted: the gate, the package, the registry.
 
-from search.promotion.promote import Promoted, Wish, promote
-
-__all__ = ["Promoted", "Wish", "promote"]
+Whoever opens packages loads no more of this than `package`: a server's workers hold nothing that they don't need.
+"""

@@ -64,6 +64,12 @@ class Batcher:
         self._thread.shutdown(wait=False)
 
     @property
+    def busy_seconds(self) -> float:
+        """Return how long the present batch has been computed; 0 if there is none."""
+        since = self.busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
     def num_waiting(self) -> int:
         """Return how many images wait."""
         return len(self._queue)

@@ -117,6 +117,12 @@ def decode_as(
     return _attempt(source, pixels, formats, max_pixels=max_pixels)
 
 
+def num_pixels(content: bytes) -> int | None:
+    """Return how many pixels the header of a file's content declares, or None if it is no image."""
+    found = _attempt(content, lambda image: image.width * image.height, FORMATS)
+    return None if isinstance(found, BadImage) else found
+
+
 def examine(path: Path, *, formats: Sequence[str] = FORMATS) -> ImageFacts | BadImage:
     """Decode a file for the sake of its errors, and report what it holds."""
 
