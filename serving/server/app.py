@@ -1,6 +1,7 @@
 """The application: what is asked, what is answered, and with which status."""
 
 import asyncio
+import gc
 import hmac
 import json
 import time
@@ -70,6 +71,8 @@ def _life_of(holder: Holder, watching: Watching) -> Any:
     async def life(_: FastAPI) -> AsyncIterator[None]:
         with quiet_pillow():
             await holder.open()
+            gc.collect()
+            gc.freeze()  # what has been loaded stays: going through it again and again would hold requests up
             watch = asyncio.create_task(holder.watch(), name="watch")
             with watching(holder):
                 yield

@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.server.lanes import Lanes
+
 Image = NDArray[np.uint8]  # (H, W, C)
 Row = NDArray[np.float32]  # (K,)
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (N, H, W, C) to probabilities (N, K)
+LANE_SECONDS = 0.002  # until a batch beside the first one looks again whether a core is idle
 SMOOTHING = 0.2  # of the seconds an image takes, by the last batch
 
 
@@ -33,41 +36,47 @@ class QueueFull(RuntimeError):  # noqa: N818  -- it says what is so
 class _Waiting:
     image: Image
     answer: "asyncio.Future[Row]"
-    since: float  # as `time.monotonic` gives it
 
 
 @dataclass(slots=True, kw_only=True)
 class Batcher:
-    """Answers images in batches, one batch at a time, on a thread of its own; belongs to one event loop."""
+    """Answers images in batches, each on a thread of its own; belongs to one event loop.
+
+    One batch at a time, and more where `lanes` says that a core has nothing to do.
+    """
 
     answer: Answer
     largest_batch: int
     capacity: int  # images that wait at most
+    lanes: Lanes | None = None
     told: Callable[[int, float], None] = lambda size, seconds: None  # of each batch: its images, and what it took
-    busy_since: float | None = None  # as `time.monotonic` gives it: since when a batch has been computed
     _queue: deque[_Waiting] = field(default_factory=deque)
     _has_come: asyncio.Event = field(default_factory=asyncio.Event)
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "answers"))
-    _task: "asyncio.Task[None] | None" = None
+    _busy_since: dict[int, float] = field(default_factory=dict)  # as `time.monotonic` gives it, by lane
+    _threads: ThreadPoolExecutor | None = None
+    _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
     _image_seconds: float = 0.01
 
     def start(self) -> None:
         """Begin; within a running event loop."""
-        self._task = asyncio.create_task(self._run(), name="batches")
+        number = 1 if self.lanes is None else self.lanes.most
+        self._threads = ThreadPoolExecutor(number, "answers")
+        self._tasks = [asyncio.create_task(self._run(lane), name=f"batches {lane}") for lane in range(number)]
 
     async def close(self) -> None:
         """Answer what waits, then stop."""
-        while self._queue or self.busy_since is not None:
+        while self._queue or self._busy_since:
             await asyncio.sleep(0.01)
-        if self._task is not None:
-            self._task.cancel()
-        self._thread.shutdown(wait=False)
+        for task in self._tasks:
+            task.cancel()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
 
     @property
     def busy_seconds(self) -> float:
-        """Return how long the present batch has been computed; 0 if there is none."""
-        since = self.busy_since
-        return 0.0 if since is None else time.monotonic() - since
+        """Return how long the batch that takes longest now has been computed; 0 if there is none."""
+        now = time.monotonic()
+        return max((now - since for since in tuple(self._busy_since.values())), default=0.0)
 
     @property
     def num_waiting(self) -> int:
@@ -82,8 +91,8 @@ class Batcher:
         """
         if len(self._queue) + len(images) > self.capacity:
             raise QueueFull(max(1.0, len(self._queue) * self._image_seconds))
-        loop, now = asyncio.get_running_loop(), time.monotonic()
-        waiting = [_Waiting(image, loop.create_future(), now) for image in images]
+        loop = asyncio.get_running_loop()
+        waiting = [_Waiting(image, loop.create_future()) for image in images]
         self._queue.extend(waiting)
         self._has_come.set()
         try:
@@ -93,29 +102,54 @@ class Batcher:
                 item.answer.cancel()
             raise
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _run(self, lane: int) -> None:
         while True:
             await self._has_come.wait()
-            batch = self._next_batch()
-            if not batch:
-                self._has_come.clear()
+            if lane > 0 and self._queue and not self._others_idle():
+                await asyncio.sleep(LANE_SECONDS)
                 continue
-            self.busy_since = began = time.monotonic()
-            try:
-                rows = await loop.run_in_executor(self._thread, self.answer, np.stack([item.image for item in batch]))
-            except Exception as error:  # noqa: BLE001  -- whatever the graph does is the answer of this batch alone
-                _fail(batch, error)
+            batch = self._next_batch()
+            if batch:
+                await self._compute(lane, batch)
             else:
-                _deliver(batch, rows)
-            took = time.monotonic() - began
-            self.busy_since = None
-            self._image_seconds += SMOOTHING * (took / len(batch) - self._image_seconds)
-            self.told(len(batch), took)
+                self._has_come.clear()
 
-    def _next_batch(self) -> list[_Waiting]:
+    async def _compute(self, lane: int, batch: "list[_Waiting]") -> None:
+        began = self._begin(lane)
+        images = np.stack([item.image for item in batch])
+        try:
+            rows = await asyncio.get_running_loop().run_in_executor(self._threads, self.answer, images)
+        except Exception as error:  # noqa: BLE001  -- whatever the graph does is the answer of this batch alone
+            _fail(batch, error)
+        else:
+            _deliver(batch, rows)
+        took = time.monotonic() - began
+        self._end(lane)
+        self._image_seconds += SMOOTHING * (took / len(batch) - self._image_seconds)
+        self.told(len(batch), took)
+
+    def _begin(self, lane: int) -> float:
+        now = self._busy_since[lane] = time.monotonic()
+        if self.lanes is not None:
+            self.lanes.begin()
+        return now
+
+    def _end(self, lane: int) -> None:
+        del self._busy_since[lane]
+        if self.lanes is not None:
+            self.lanes.end()
+
+    def _others_idle(self) -> bool:
+        """Say whether a batch more may begin, and what waits would take longer than beginning one."""
+        return self.lanes is not None and len(self._queue) * self._image_seconds > LANE_SECONDS and self.lanes.is_free()
+
+    def _next_batch(self) -> "list[_Waiting]":
+        """Take what waits; where another batch could begin beside this one, half of it."""
+        share = len(self._queue)
+        if share > 1 and self._others_idle():
+            share = (share + 1) // 2
         batch: list[_Waiting] = []
-        while self._queue and len(batch) < self.largest_batch:
+        while self._queue and len(batch) < min(share, self.largest_batch):
             item = self._queue.popleft()
             if not item.answer.done():
                 batch.append(item)

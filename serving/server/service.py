@@ -12,11 +12,13 @@ from serving.predictor import Predictor, load_predictor
 from serving.server import metrics
 from serving.server.batching import Batcher
 from serving.server.errors import Refused
+from serving.server.lanes import Lanes
 from serving.server.pointer import InService, read_pointer
 from serving.server.settings import Settings
 from trainer.data.filling import num_processors
 from trainer.data.images import UNNAMED, BadImage, Pixels, decode_as, num_pixels
 
+LANES = "lanes"  # folder beside the pointer
 WATCH_SECONDS = 0.5  # between two looks at the pointer
 PIXELS_AT_ONCE = 100_000  # that are decoded where the request is read: handing them to a thread would take longer
 # A progressive JPEG of a few kilobytes may make a decoder go over all pixels thousands of times.
@@ -38,6 +40,7 @@ class Holder:
     """Holds the service that new requests go to."""
 
     settings: Settings
+    lanes: Lanes | None = None
     now: Service | None = None
     _decoders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(num_processors(), "decoder"))
     _leaving: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -48,6 +51,7 @@ class Holder:
         Raises:
             PackageError: If it is not sound.
         """
+        self.lanes = Lanes(self.settings.pointer.parent / LANES, self.settings.lanes)
         num_pixels(b"?")  # Pillow loads its decoders now and not with the first request
         self.now = await self._load(read_pointer(self.settings.pointer))
 
@@ -108,6 +112,7 @@ class Holder:
             answer=predictor.probabilities,
             largest_batch=self.settings.largest_batch,
             capacity=self.settings.capacity,
+            lanes=self.lanes,
             told=_count_batch,
         )
         batcher.start()

@@ -29,6 +29,7 @@ class Settings:
     max_connections: int = 900  # of a worker: systems give a process about 1,000 files unless told otherwise
     capacity: int = 256  # images that wait for the model in a worker
     largest_batch: int = 32
+    lanes: int = 1  # batches of all workers together, up to which one may compute several at the same time
     header_seconds: float = 10.0  # until a request's headers are complete, from the first moment of a connection on
     body_seconds: float = 30.0  # until its body is complete
     answer_seconds: float = 10.0  # until the model has answered

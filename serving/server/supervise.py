@@ -73,7 +73,7 @@ def serve(
         pointer = place / f"in-service-{os.getpid()}.json"
         (place / "metrics").mkdir()
         os.environ[metrics.MULTIPROCESS] = str(place / "metrics")
-        config = _config(replace(settings, pointer=pointer), front.num_workers)
+        config = _config(replace(settings, pointer=pointer, lanes=front.num_workers), front.num_workers)
         host, port = listener.getsockname()[:2]
 
         def told(package: InService) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,7 +296,12 @@ def test_83_many_at_once_are_all_answered_or_told_to_come_again(server: Server) 
             assert int(reply.headers["retry-after"]) >= 1
 
 
-def test_figures_for_prometheus_count_what_was_done(server: Server) -> None:
+def test_figures_for_prometheus_count_what_was_done(tmp_path: Path) -> None:
+    with serving(make_package(tmp_path / "package"), tmp_path, num_workers=2) as server:
+        _check_figures(server)
+
+
+def _check_figures(server: Server) -> None:
     def figures() -> dict[str, float]:
         lines = server.ask("GET", "/metrics").content.decode().splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
