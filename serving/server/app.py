@@ -93,9 +93,9 @@ def _add_predict(app: FastAPI, holder: Holder) -> None:
         with budget.share() as share:
             body = await body_of(request, share, limit=settings.max_body, seconds=settings.body_seconds)
             uploads = files_in(request.headers.get("content-type", ""), body)
-            service = holder.service()
-            images = await holder.decode(service, [upload.content for upload in uploads])
-            rows = await _answers(service, images, settings.answer_seconds)
+            with holder.in_use() as service:
+                images = await holder.decode(service, [upload.content for upload in uploads])
+                rows = await _answers(service, images, settings.answer_seconds)
         answer, status = _answer(service, uploads, images, rows, top_k), 200 if rows else 422
         metrics.REQUESTS.labels(str(status)).inc()
         metrics.REQUEST_SECONDS.observe(time.perf_counter() - began)

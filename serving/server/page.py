@@ -21,11 +21,11 @@ def add_page(app: FastAPI, holder: Holder) -> None:
 
     @app.get("/model", summary="Which model answers, and how good it is")
     async def model() -> dict[str, object]:
-        service = holder.service()
-        manifest = service.predictor.manifest
+        with holder.in_use() as service:
+            package, manifest = service.package, service.predictor.manifest
         return {
-            "model": service.package.model,
-            "version": service.package.version,
+            "model": package.model,
+            "version": package.version,
             "num_classes": len(manifest.class_names),
             "image_shape": manifest.image_shape,
             "resizing": manifest.resizing,

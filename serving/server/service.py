@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from trainer.data.filling import num_processors
 from trainer.data.images import UNNAMED, BadImage, Pixels, decode_as, num_pixels
 
 LANES = "lanes"  # folder beside the pointer
+LEAVE_SECONDS = 0.01  # between two looks whether a service is still asked
 WATCH_SECONDS = 0.5  # between two looks at the pointer
 PIXELS_AT_ONCE = 100_000  # that are decoded where the request is read: handing them to a thread would take longer
 # A progressive JPEG of a few kilobytes may make a decoder go over all pixels thousands of times.
@@ -26,13 +28,20 @@ JPEG, SCAN, MAX_SCANS = b"\xff\xd8", b"\xff\xda", 64
 _log = logging.getLogger("autoclf.serve")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Service:
     """A model with its queue: each has one of its own, so that a change never mixes two."""
 
     package: InService
     predictor: Predictor
     batcher: Batcher
+    users: int = 0  # requests that will still ask it
+
+    async def close(self) -> None:
+        """Wait until nobody will ask it any more, and answer what waits."""
+        while self.users:
+            await asyncio.sleep(LEAVE_SECONDS)
+        await self.batcher.close()
 
 
 @dataclass(slots=True)
@@ -72,25 +81,31 @@ class Holder:
                 continue
             former, self.now = self.now, new
             metrics.MODEL.labels(former.package.model, former.package.version or "").set(0)
-            leaving = asyncio.create_task(former.batcher.close())  # those that it was asked are still answered
+            leaving = asyncio.create_task(former.close())  # what it was asked it still answers
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
         """Answer what waits."""
         if self.now is not None:
-            await self.now.batcher.close()
+            await self.now.close()
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    def service(self) -> Service:
-        """Return the one that a new request goes to.
+    @contextmanager
+    def in_use(self) -> Iterator[Service]:
+        """Yield the service that a new request goes to, which stays until the block ends.
 
         Raises:
             Refused: If there is none yet.
         """
-        if self.now is None:
+        service = self.now
+        if service is None:
             raise Refused(503, "not_ready", "The model is being loaded.", retry_seconds=1.0)
-        return self.now
+        service.users += 1
+        try:
+            yield service
+        finally:
+            service.users -= 1
 
     async def decode(self, service: Service, contents: Sequence[bytes]) -> list[Pixels | BadImage]:
         """Decode the images of a request for a model: small ones at once, large ones on other threads."""
