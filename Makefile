@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CURVES ?= ../shared/curves
 
-.PHONY: install demo test test-slow test-all check bench bench-search clean
+.PHONY: install demo test test-slow test-all fuzz check bench bench-search clean
 
 install: $(STAMP)  ## make .venv and install autoclf into it
 
@@ -18,6 +18,9 @@ test: $(STAMP)  ## the tests that take seconds, two at a time
 
 test-slow: $(STAMP)  ## the slow ones: kills, full searches, locked databases, statistics
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(PYTEST)
+
+fuzz: $(STAMP)  ## broken images and requests for a minute each, at a real server
+	AUTOCLF_FUZZ_SECONDS=60 $(BIN)/python -m pytest -m slow -s tests/serving/server/test_endurance.py
 
 test-all: test test-slow  ## both
 

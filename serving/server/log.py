@@ -2,7 +2,12 @@
 
 import logging
 
-LEVELS = {"uvicorn.error": logging.ERROR, "python_multipart": logging.CRITICAL, "autoclf.serve": logging.INFO}
+LEVELS = {
+    "uvicorn.error": logging.ERROR,
+    "python_multipart": logging.CRITICAL,
+    "PIL": logging.CRITICAL,
+    "autoclf.serve": logging.INFO,
+}
 
 
 def set_up_log() -> None:

@@ -29,6 +29,9 @@ from serving.server.settings import Settings
 HEALTH_SECONDS = 60  # that a worker may need to be loaded, on a busy machine
 BACKLOG = 2048
 MOST_FILES = 4096  # that a process of ours may open
+# For glibc: pieces of memory from a megabyte on go back to the system at once, which it else learns not to do from the
+# first large image; after thousands of them a worker would hold twice its memory.
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ def serve(
 
 def _set_up_process() -> None:
     set_up_log()
+    for name, value in MEMORY.items():  # the workers begin with it
+        os.environ.setdefault(name, value)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
