@@ -42,7 +42,7 @@ class Servable(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise, classify, and turn logits into probabilities."""
-        pixels = images.permute(0, 3, 1, 2).float() / 255
+        pixels = images.float().permute(0, 3, 1, 2) / 255  # in this order: TensorRT has no bytes but at the door
         logits: Tensor = self.model((pixels - self.mean) / self.std)
         return (logits / self.temperature).softmax(dim=1)
 
@@ -77,7 +77,9 @@ def load_servable(config: JobConfig, data_set: DataSet, weights: Path, *, temper
         config.model, image_shape=data_set.image_shape, num_classes=num_classes, seed=0, with_weights=False
     )
     model.load_state_dict(safetensors.torch.load_file(weights))
-    return Servable(with_views(model, config.scoring), input_moments(config.model, data_set), temperature).eval()
+    return Servable(
+        with_views(model, config.scoring, at_once=True), input_moments(config.model, data_set), temperature
+    ).eval()
 
 
 def export_onnx(servable: nn.Module, data_set: DataSet, path: Path) -> None:

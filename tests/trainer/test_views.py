@@ -1,6 +1,7 @@
 """Test-time augmentation."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -65,6 +66,17 @@ def test_over_shifts_half_the_weight_is_on_the_image_in_place() -> None:
     )
     expected = (plain + mirrored).mean(dim=(2, 3)) / 4 + sum(view.mean(dim=(2, 3)) for view in shifted) / 8
     assert torch.allclose(found, expected)
+
+
+@pytest.mark.parametrize("tta", ["flip", "flip_shift"])
+def test_all_views_at_once_give_the_same(tta: Literal["flip", "flip_shift"]) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(5)).eval()
+    images = torch.rand(7, 3, 8, 9)
+
+    one_by_one = with_views(network, Scoring(tta=tta))(images)
+    at_once = with_views(network, Scoring(tta=tta), at_once=True)(images)
+
+    torch.testing.assert_close(at_once, one_by_one)
 
 
 def test_a_shift_is_of_one_pixel() -> None:
