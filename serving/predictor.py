@@ -57,6 +57,8 @@ def load_predictor(folder: Path, *, name: str, threads: int | None = None) -> Pr
         PackageError: If it is damaged, wants other files than its own, or answers no probabilities.
     """
     manifest = read_manifest(folder)
+    if GRAPH not in manifest.files:
+        raise PackageError(f"{folder} holds no {GRAPH}, which answers images: it was exported in another format.")
     check_files(folder, manifest)
     path = folder / GRAPH
     if path.stat().st_size > LARGEST_GRAPH:

@@ -23,7 +23,17 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
     },
     "serving": {
         *("search", "trainer"),
-        *("fastapi", "numpy", "onnx", "onnxruntime", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
+        *(
+            "fastapi",
+            "numpy",
+            "onnx",
+            "onnxruntime",
+            "prometheus_client",
+            "python_multipart",
+            "starlette",
+            "torch",
+            "uvicorn",
+        ),
     },
     "autoclf": {"serving", "spaces", "trainer", "search", "pandas", "rich", "typer"},
 }

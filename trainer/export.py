@@ -82,6 +82,21 @@ def load_servable(config: JobConfig, data_set: DataSet, weights: Path, *, temper
     ).eval()
 
 
+def load_together(
+    networks: Sequence[tuple[JobConfig, Path, int]], data_set: DataSet, *, temperature: float
+) -> Servable | Together:
+    """Build a model of one trained job, or of several whose probabilities are averaged.
+
+    Args:
+        networks: The job of each, its weights, and how often it counts.
+        data_set: That they were trained on.
+        temperature: That the logits of the whole are divided by.
+    """
+    alone = temperature if len(networks) == 1 else 1.0
+    loaded = [load_servable(config, data_set, weights, temperature=alone) for config, weights, _ in networks]
+    return loaded[0] if len(loaded) == 1 else Together(loaded, [count for _, _, count in networks], temperature)
+
+
 def export_onnx(servable: nn.Module, data_set: DataSet, path: Path) -> None:
     """Write one ONNX file, weights inside, that takes any batch size."""
     examples = torch.zeros((EXAMPLES, *data_set.image_shape), dtype=torch.uint8)

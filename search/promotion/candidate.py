@@ -1,7 +1,7 @@
 """What is to be promoted: a trial, its refit, or several trials together, with what it answered on the test split."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +49,8 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A model that is to be promoted."""
+class Trained:
+    """A model of a study, of which the test split was not asked."""
 
     study: str
     objective: str
@@ -58,14 +58,20 @@ class Candidate:
     members: tuple[Member, ...]
     is_refit: bool  # trained on validation images, too; its validation scores are those of the trial
     ensemble: Ensemble | None
-    reading: TestReading | None  # of the one network; several were never asked as one
-    answers: Answers  # to the locked test images
     temperature: float
 
     @property
     def counts(self) -> dict[str, int]:
         """Return how often each trial counts, by number as text."""
         return {str(member.trial): member.count for member in self.members}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate(Trained):
+    """A model that is to be promoted."""
+
+    reading: TestReading | None  # of the one network; several were never asked as one
+    answers: Answers  # to the locked test images
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Finder:
     request: Request  # as the study remembers it
     study: Study
     data_set: DataSet
-    executor: Executor  # with a free slot, for a reading of the test split
+    executor: Executor | None = None  # with a free slot, for a reading of the test split
 
     @property
     def _store(self) -> Store:
@@ -91,6 +97,18 @@ class Finder:
         Raises:
             StudyError: If there is no such trial, it has not ended, weights are gone, or nothing is offered.
         """
+        found = self.trained(trial=trial, together=together)
+        trials = self._store.trials(self.request.study)
+        readings = [self._reading(trials[member.trial], member, is_refit=found.is_refit) for member in found.members]
+        answers = [_answers(member.directory / TEST_PREDICTIONS) for member in found.members]
+        return Candidate(
+            **{name.name: getattr(found, name.name) for name in fields(found)},
+            reading=readings[0] if found.ensemble is None else None,
+            answers=_together(answers, found.members),
+        )
+
+    def trained(self, *, trial: int | None, together: bool = False) -> Trained:
+        """Return a model, without a look at the test split; arguments and errors are those of `candidate`."""
         trials = self._store.trials(self.request.study)
         chosen = _chosen(self.request, self.study, trials, trial)
         refitted = None if together else remembered_refit(self.study, chosen.number)
@@ -99,17 +117,14 @@ class Finder:
         ensemble = _offered(self.study, chosen) if together else None
         counts = {chosen.number: 1} if ensemble is None else ensemble.counts
         members = tuple(self._member(trials[number], count, refitted) for number, count in counts.items())
-        readings = [self._reading(trials[member.trial], member, is_refit=refitted is not None) for member in members]
         of_trials = [self._store.job(self.request.study, member.trial) / PREDICTIONS for member in members]
-        return Candidate(
+        return Trained(
             study=self.request.study,
             objective=self.request.space.objective.metric,
             trial=chosen,
             members=members,
             is_refit=refitted is not None,
             ensemble=ensemble,
-            reading=readings[0] if ensemble is None else None,
-            answers=_together([_answers(member.directory / TEST_PREDICTIONS) for member in members], members),
             temperature=temperature_of(_together([_answers(path) for path in of_trials], members)),
         )
 
@@ -124,6 +139,7 @@ class Finder:
         return found
 
     def _reading(self, trial: Trial, member: Member, *, is_refit: bool) -> TestReading:
+        assert self.executor is not None, "who looks for a candidate reads the test split"
         return read_test_split(
             self.study,
             self._store,

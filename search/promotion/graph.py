@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from search.errors import StudyError
-from search.promotion.candidate import Candidate
+from search.promotion.candidate import Trained
 from trainer.data import DataSet, open_split
 
 TOLERANCE = 1e-3  # largest difference of a probability between PyTorch and the exported graph
 NUM_CHECKED = 64  # validation images that both are tried on
 
 
-def write_graph(candidate: Candidate, data_set: DataSet, path: Path) -> float:
+def write_graph(candidate: Trained, data_set: DataSet, path: Path) -> float:
     """Write the graph; return how far its probabilities are from PyTorch's, on validation images and flat ones.
 
     Raises:
@@ -21,12 +21,10 @@ def write_graph(candidate: Candidate, data_set: DataSet, path: Path) -> float:
     import onnx
     import torch
 
-    from trainer.export import Together, export_onnx, load_servable
+    from trainer.export import export_onnx, load_together
 
-    alone = candidate.temperature if len(candidate.members) == 1 else 1.0
-    loaded = [load_servable(m.config, data_set, m.weights, temperature=alone) for m in candidate.members]
-    counts = [member.count for member in candidate.members]
-    servable = Together(loaded, counts, candidate.temperature) if len(loaded) > 1 else loaded[0]
+    networks = [(member.config, member.weights, member.count) for member in candidate.members]
+    servable = load_together(networks, data_set, temperature=candidate.temperature)
     export_onnx(servable, data_set, path)
     onnx.save_model(onnx.load(path), path)  # as MLflow will write it, to the byte
     seen = np.array(open_split(data_set, "val").images[:NUM_CHECKED])

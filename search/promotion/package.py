@@ -42,8 +42,9 @@ class Manifest:
     trials: Mapping[str, int]  # by number as text, how often each counts
     data: str  # fingerprint of the data set
     test_split: str  # digest of the locked images that it was tested on
-    test_accuracy: tuple[float, float, float]  # on them, and its 95 % interval
-    num_test_images: int
+    accuracy: tuple[float, float, float]  # and its 95 % interval
+    judged_on: str  # whose images: test, or validation where it was never tested
+    num_judged: int  # of them
     config: str  # fingerprint of the winner's configuration
     versions: Mapping[str, str]  # of what made it
     files: Mapping[str, str]  # SHA-256 by path in the folder
@@ -73,10 +74,10 @@ def read_manifest(folder: Path) -> Manifest:
             )
         values = {name: found[name] for name in Manifest.__dataclass_fields__}
         names, shape = tuple(values["class_names"]), tuple(values["image_shape"])
-        value, low, high = map(float, values["test_accuracy"])
+        value, low, high = map(float, values["accuracy"])
         if not (names and all(isinstance(name, str) for name in names) and _is_shape(shape)):
             raise PackageError(f"{path} names no classes, or no shape of images.")
-        return Manifest(**values | {"class_names": names, "image_shape": shape, "test_accuracy": (value, low, high)})
+        return Manifest(**values | {"class_names": names, "image_shape": shape, "accuracy": (value, low, high)})
     except OSError as error:
         raise PackageError(f"{folder} holds no package of autoclf: {path.name}: {error.strerror}.") from None
     except (ValueError, LookupError, TypeError) as error:
@@ -94,8 +95,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     Raises:
         PackageError: Naming the file that is missing or has changed.
     """
-    if GRAPH not in manifest.files:
-        raise PackageError(f"The manifest in {folder} tells of no {GRAPH}.")
     for name, wanted in manifest.files.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):

@@ -12,7 +12,7 @@ import numpy as np
 
 from search.calibration import tempered
 from search.errors import StudyError
-from search.promotion.candidate import Candidate
+from search.promotion.candidate import Candidate, Trained
 from search.promotion.card import model_card
 from search.promotion.graph import write_graph
 from search.promotion.package import (
@@ -32,7 +32,7 @@ from search.request import Request
 from search.storage import hide_password
 from trainer.config import flat
 from trainer.data import DataSet, open_split
-from trainer.metrics import estimates
+from trainer.metrics import Estimate, estimates
 
 PACKAGES = ["onnxruntime", "numpy"]  # that the registered model needs
 MADE_WITH = ("autoclf", "torch", "torchvision", "timm", "onnx", "onnxruntime", "numpy")
@@ -117,23 +117,8 @@ def write_package(candidate: Candidate, source: Source, folder: Path) -> Manifes
     np.savez(extra / TEST_ANSWERS, logits=candidate.answers.logits, labels=candidate.answers.labels)
     answers = tempered(candidate.answers, candidate.temperature)
     figures = estimates(answers.logits, answers.labels)
-    accuracy = figures["accuracy"]
-    manifest = Manifest(
-        class_names=data_set.class_names,
-        image_shape=data_set.image_shape,
-        resizing=resizing(data_set),
-        temperature=candidate.temperature,
-        images="train+val" if candidate.is_refit else "train",
-        study=candidate.study,
-        trials=candidate.counts,
-        data=data_set.fingerprint,
-        test_split=source.test_split,
-        test_accuracy=(accuracy.value, accuracy.low, accuracy.high),
-        num_test_images=len(answers.labels),
-        config=candidate.trial.config.fingerprint,
-        versions=versions(),
-        files={},
-    )
+    judged = Judged(figures["accuracy"], "test", len(answers.labels))
+    manifest = manifest_of(candidate, data_set, judged=judged, test_split=source.test_split)
     card = model_card(
         candidate, data_set, manifest, figures=figures, source=source.request.source, seed=source.request.seed
     )
@@ -142,6 +127,43 @@ def write_package(candidate: Candidate, source: Source, folder: Path) -> Manifes
     whole = replace(manifest, files=digests(folder, names))
     write_manifest(folder, whole)
     return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How often a model was right."""
+
+    accuracy: Estimate
+    on: str  # whose images: test or validation
+    num_images: int
+
+
+def manifest_of(model: Trained, data_set: DataSet, *, judged: Judged, test_split: str) -> Manifest:
+    """Return what a model is, without its files.
+
+    Args:
+        model: Trained on the data set.
+        data_set: Tells the shape of the images and the classes.
+        judged: How good it is.
+        test_split: Digest of the locked images, if it was tested on them.
+    """
+    return Manifest(
+        class_names=data_set.class_names,
+        image_shape=data_set.image_shape,
+        resizing=resizing(data_set),
+        temperature=model.temperature,
+        images="train+val" if model.is_refit else "train",
+        study=model.study,
+        trials=model.counts,
+        data=data_set.fingerprint,
+        test_split=test_split,
+        accuracy=(judged.accuracy.value, judged.accuracy.low, judged.accuracy.high),
+        judged_on=judged.on,
+        num_judged=judged.num_images,
+        config=model.trial.config.fingerprint,
+        versions=versions(),
+        files={},
+    )
 
 
 def versions() -> dict[str, str]:

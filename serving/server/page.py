@@ -29,8 +29,9 @@ def add_page(app: FastAPI, holder: Holder) -> None:
             "num_classes": len(manifest.class_names),
             "image_shape": manifest.image_shape,
             "resizing": manifest.resizing,
-            "test_accuracy": manifest.test_accuracy,
-            "num_test_images": manifest.num_test_images,
+            "accuracy": manifest.accuracy,
+            "judged_on": manifest.judged_on,
+            "num_judged": manifest.num_judged,
             "max_bytes": holder.settings.max_body,
             "needs_token": holder.settings.token is not None,
         }

@@ -23,11 +23,11 @@ async function describe() {
     at("about").textContent = "The server does not answer.";
     return;
   }
-  const [accuracy, low, high] = model.test_accuracy;
+  const [accuracy, low, high] = model.accuracy;
   const version = model.version === null ? "" : `, version ${model.version},`;
   at("about").textContent =
     `${model.model}${version} answers with one of ${model.num_classes} classes. It was right on ${percent(accuracy)} of ` +
-    `${model.num_test_images} test images (95 % interval: ${percent(low)} to ${percent(high)}).`;
+    `${model.num_judged} ${model.judged_on} images (95 % interval: ${percent(low)} to ${percent(high)}).`;
   mostBytes = model.max_bytes;
   at("access").hidden = !model.needs_token || token !== "";
 }

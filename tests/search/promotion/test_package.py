@@ -28,8 +28,8 @@ def folder(tmp_path: Path) -> Path:
     names = [GRAPH, f"{EXTRA}/weights-3.safetensors"]
     manifest = Manifest(
         class_names=("cat", "dög"), image_shape=(8, 8, 1), resizing="by hand", temperature=1.25, images="train",
-        study="pets", trials={"3": 1}, data="d" * 16, test_split="t" * 64, test_accuracy=(0.9, 0.8, 0.95),
-        num_test_images=40, config="c" * 16,
+        study="pets", trials={"3": 1}, data="d" * 16, test_split="t" * 64, accuracy=(0.9, 0.8, 0.95),
+        judged_on="test", num_judged=40, config="c" * 16,
         versions={"autoclf": "0.1.0"}, files=digests(tmp_path, names),
     )  # fmt: skip
     write_manifest(tmp_path, manifest)
