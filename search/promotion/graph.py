@@ -1,12 +1,16 @@
 """A candidate as one ONNX graph, checked against PyTorch before it may be registered."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search.errors import StudyError
 from search.promotion.candidate import Trained
 from trainer.data import DataSet, open_split
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TOLERANCE = 1e-3  # largest difference of a probability between PyTorch and the exported graph
 NUM_CHECKED = 64  # validation images that both are tried on
@@ -18,15 +22,13 @@ def write_graph(candidate: Trained, data_set: DataSet, path: Path) -> float:
     Raises:
         StudyError: If they differ by more than 0.001, or are no numbers.
     """
-    import onnx
     import torch
 
-    from trainer.export import export_onnx, load_together
+    from trainer.export import load_together
 
     networks = [(member.config, member.weights, member.count) for member in candidate.members]
     servable = load_together(networks, data_set, temperature=candidate.temperature)
-    export_onnx(servable, data_set, path)
-    onnx.save_model(onnx.load(path), path)  # as MLflow will write it, to the byte
+    write_onnx(servable, data_set, path)
     seen = np.array(open_split(data_set, "val").images[:NUM_CHECKED])
     images = np.concatenate([seen, np.zeros_like(seen[:1]), np.full_like(seen[:1], 255)])  # flat: what is divided by 0
     with torch.inference_mode():
@@ -38,6 +40,37 @@ def write_graph(candidate: Trained, data_set: DataSet, path: Path) -> float:
             f"probabilities differ by up to {difference:.2g} where {TOLERANCE:g} is allowed. It was not registered."
         )
     return difference
+
+
+def write_onnx(servable: "nn.Module", data_set: DataSet, path: Path) -> None:
+    """Write a model as one ONNX file that takes any number of images, to the byte as MLflow will write it again."""
+    import onnx
+
+    from trainer.export import export_onnx
+
+    export_onnx(servable, data_set, path)
+    model = onnx.load(path)
+    _take_bytes_once(model.graph)
+    onnx.save_model(model, path)
+
+
+def _take_bytes_once(graph: Any) -> None:
+    """Let nothing but the cast to floats read the images: TensorRT takes bytes nowhere else, not even their shape."""
+    from trainer.export import INPUT
+
+    cast = next((node for node in graph.node if node.op_type == "Cast" and list(node.input) == [INPUT]), None)
+    if cast is None:  # a model that is no network, and begins otherwise
+        return
+    others = [node for node in graph.node if node is not cast]
+    for node in others:
+        for place, name in enumerate(node.input):
+            if name == INPUT:
+                node.input[place] = cast.output[0]
+    first = type(cast)()
+    first.CopyFrom(cast)
+    copies = [type(node).FromString(node.SerializeToString()) for node in others]
+    del graph.node[:]
+    graph.node.extend([first, *copies])
 
 
 def probabilities_of(

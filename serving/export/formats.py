@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.promotion.graph import write_onnx as write_graph
 from search.promotion.package import CONFIGS, EXTRA, GRAPH
 from serving.export.quantize import quantize
 from serving.export.source import Source
@@ -31,9 +32,7 @@ PROGRAM, SCRIPT = "model.pt2", "model.torchscript.pt"
 
 def write_onnx(servable: "nn.Module", source: Source, folder: Path, calibration: Images) -> Answer:
     """Write one ONNX file with the weights inside."""
-    from trainer.export import export_onnx
-
-    export_onnx(servable, source.data_set, folder / GRAPH)
+    write_graph(servable, source.data_set, folder / GRAPH)
     return onnx_answer(folder / GRAPH)
 
 
@@ -90,9 +89,7 @@ def write_weights(servable: "nn.Module", source: Source, folder: Path, calibrati
 
 def write_triton(servable: "nn.Module", source: Source, folder: Path, calibration: Images) -> Answer:
     """Write a model repository for NVIDIA's Triton server, with the ONNX file."""
-    from trainer.export import export_onnx
-
-    graph = write_repository(folder, source.manifest, write=lambda path: export_onnx(servable, source.data_set, path))
+    graph = write_repository(folder, source.manifest, write=lambda path: write_graph(servable, source.data_set, path))
     return onnx_answer(graph)
 
 
@@ -136,10 +133,8 @@ def torch_answer(module: Any) -> Answer:
 
 
 def _write_quantized(servable: "nn.Module", source: Source, folder: Path, calibration: Images | None) -> Answer:
-    from trainer.export import export_onnx
-
     whole = folder / f"whole-{GRAPH}"
-    export_onnx(servable, source.data_set, whole)
+    write_graph(servable, source.data_set, whole)
     quantize(whole, folder / GRAPH, calibration)
     whole.unlink()
     return onnx_answer(folder / GRAPH)

@@ -144,7 +144,7 @@ def test_every_network_can_be_quantized(stripes: DataSet, tmp_path: Path, name: 
 
     done = export(found, format=format, out=tmp_path / "out", tolerance=1.0)
 
-    assert done.comparison.agreement > 0.5
+    assert done.comparison.difference < 1
     session = onnxruntime.InferenceSession(tmp_path / "out" / GRAPH)
     (sums,) = session.run(None, {"images": pictures_of(stripes).checked[:5]})
     np.testing.assert_allclose(sums.sum(axis=1), 1, rtol=1e-5)
