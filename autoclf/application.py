@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from autoclf import __version__
-from autoclf.commands import data, doctor, export, models, predict, searching, serve, spaces, studies, training, ui
+from autoclf.commands import (
+    data,
+    doctor,
+    export,
+    models,
+    predict,
+    reproduce,
+    searching,
+    serve,
+    spaces,
+    studies,
+    training,
+    ui,
+)
 
 app = typer.Typer(
     name="autoclf",
@@ -38,6 +51,7 @@ app.command("leaderboard")(studies.leaderboard)
 app.command("promote")(models.promote)
 app.command("rollback")(models.rollback)
 app.command("models")(models.models)
+app.command("reproduce")(reproduce.reproduce)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)

@@ -1,4 +1,4 @@
-"""Answers to images on the screen and for other programs, and how far the work is."""
+"""Answers to images on the screen and for other programs."""
 
 import csv
 import json
@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, assert_never
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from autoclf.tables import console
@@ -44,16 +42,6 @@ def printer(format: Literal["table", "csv", "json"], top_k: int) -> Iterator[Tel
             sys.stdout.write("[]\n" if num == 0 else "\n]\n")
         case _:
             assert_never(format)
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[], None]]:
-    """Yield what moves a bar on the error stream, which is there only if that is a terminal."""
-    stream = Console(stderr=True)
-    columns = (TextColumn("classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stream, transient=True, disable=not stream.is_terminal) as bar:
-        task = bar.add_task("classifying", total=total)
-        yield lambda: bar.advance(task)
 
 
 def _columns(top_k: int) -> list[str]:

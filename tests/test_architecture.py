@@ -30,6 +30,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {  # the third-party packages and the rooms
             "onnxruntime",
             "prometheus_client",
             "python_multipart",
+            "safetensors",
             "starlette",
             "torch",
             "uvicorn",

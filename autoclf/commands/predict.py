@@ -21,7 +21,8 @@ def predict(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Classify images with a promoted model."""
-    from autoclf.predictions import printer, progress
+    from autoclf.predictions import printer
+    from autoclf.progress import files_bar
     from serving.fetching import fetched
     from serving.files import image_files
     from serving.predict import predict_files
@@ -35,7 +36,7 @@ def predict(
     with fetched(reference, store=store, tracking_uri=tracking_uri) as folder:
         predictor = load_predictor(folder, name=str(reference))
         shown = min(top_k, len(predictor.manifest.class_names))
-        with printer(format, shown) as tell, progress(len(paths)) as advance:
+        with printer(format, shown) as tell, files_bar(len(paths)) as advance:
             for bad in unfit:
                 tell(bad)
             for found in predict_files(predictor, paths, top_k=shown, batch_size=batch_size):

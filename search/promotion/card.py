@@ -138,8 +138,9 @@ def _confusion(answers: Answers, names: Sequence[str]) -> str:
 def _again(candidate: Candidate, manifest: Manifest, source: str, seed: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     return (
-        f"## Again\n\n    autoclf train --trial {candidate.study}:{candidate.trial.number}\n\n"
-        f"where the study's store is. Study `{candidate.study}` on `{source}`, seed {seed}; made with {versions}."
+        f"## Again\n\n    autoclf reproduce {candidate.study}:{candidate.trial.number}\n\n"
+        "where the study's store is, compares what comes of the same settings bit for bit. "
+        f"Study `{candidate.study}` on `{source}`, seed {seed}; made with {versions}."
     )
 
 

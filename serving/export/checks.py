@@ -74,7 +74,7 @@ def compare(before: tuple[str, Answer, int], after: tuple[str, Answer, int], pic
         after: Those of the export.
         pictures: What they are asked.
     """
-    found = [_probabilities(answer, pictures.checked) for _, answer, _ in (before, after)]
+    found = [probabilities_of(answer, pictures.checked) for _, answer, _ in (before, after)]
     measured = [
         Measured(name, size, _latencies(answer, pictures.checked), _accuracy(probabilities, pictures.labels))
         for (name, answer, size), probabilities in zip((before, after), found, strict=True)
@@ -94,7 +94,8 @@ def size_of(paths: Sequence[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
-def _probabilities(answer: Answer, images: Images) -> NDArray[np.float32]:
+def probabilities_of(answer: Answer, images: Images) -> NDArray[np.float32]:
+    """Return the probabilities (N, K) of images, which are asked for in portions."""
     return np.concatenate([answer(images[start : start + PORTION]) for start in range(0, len(images), PORTION)])
 
 

@@ -67,7 +67,7 @@ def opened(model: Registered | Folder | OfTrial, place: Place) -> Iterator[Sourc
     with fetched(model, store=place.store, tracking_uri=place.tracking_uri) as folder:
         manifest = read_manifest(folder)
         check_files(folder, manifest)
-        _, data_set = _study_of(manifest.study, place)
+        _, data_set = study_of(manifest.study, place)
         if data_set.fingerprint != manifest.data:
             raise StudyError(f"{model} was trained on other images than study {manifest.study!r} now has.")
         yield Source(name=str(model), networks=_networks_in(folder, manifest), data_set=data_set, manifest=manifest)
@@ -87,7 +87,7 @@ def _networks_in(folder: Path, manifest: Manifest) -> list[Network]:
 
 
 def _of_trial(model: OfTrial, place: Place) -> Source:
-    study, data_set = _study_of(model.study, place)
+    study, data_set = study_of(model.study, place)
     request = remembered_request(model.study, store=place.store, storage=place.storage, cache=place.cache)
     trained = Finder(request, study, data_set).trained(trial=model.number)
     accuracy, judged_on, number = _known_accuracy(study, trained, Store(place.store))
@@ -97,7 +97,13 @@ def _of_trial(model: OfTrial, place: Place) -> Source:
     return Source(name=str(model), networks=networks, data_set=data_set, manifest=manifest)
 
 
-def _study_of(name: str, place: Place) -> tuple[Study, DataSet]:
+def study_of(name: str, place: Place) -> tuple[Study, DataSet]:
+    """Return a study and its images.
+
+    Raises:
+        StudyError: If there is no such study in the store.
+        DataError: If the images are not what they were.
+    """
     request = remembered_request(name, store=place.store, storage=place.storage, cache=place.cache)
     opened_storage = open_storage(request.storage or Store(place.store).study_url)
     return load_study(opened_storage, name), prepare_data(request, lambda _: None)

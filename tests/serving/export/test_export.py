@@ -137,6 +137,7 @@ def test_every_model_is_exported_to_onnx_that_tensorrt_takes(stripes: DataSet, t
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("format", QUANTIZED)
 def test_every_network_can_be_quantized(stripes: DataSet, tmp_path: Path, name: str, format: str) -> None:
