@@ -95,6 +95,8 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     Raises:
         PackageError: Naming the file that is missing or has changed.
     """
+    if not manifest.files:
+        raise PackageError(f"The manifest in {folder} tells of no files, so that none is known to be what it was.")
     for name, wanted in manifest.files.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
