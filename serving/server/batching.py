@@ -52,6 +52,7 @@ class Batcher:
     told: Callable[[int, float], None] = lambda size, seconds: None  # of each batch: its images, and what it took
     _queue: deque[_Waiting] = field(default_factory=deque)
     _has_come: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_left: asyncio.Event = field(default_factory=asyncio.Event)  # some waits beside a batch: other lanes may look
     _busy_since: dict[int, float] = field(default_factory=dict)  # as `time.monotonic` gives it, by lane
     _threads: ThreadPoolExecutor | None = None
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -95,6 +96,8 @@ class Batcher:
         waiting = [_Waiting(image, loop.create_future()) for image in images]
         self._queue.extend(waiting)
         self._has_come.set()
+        if self._busy_since:
+            self._is_left.set()
         try:
             return await asyncio.gather(*(item.answer for item in waiting))
         except asyncio.CancelledError:
@@ -103,16 +106,19 @@ class Batcher:
             raise
 
     async def _run(self, lane: int) -> None:
+        signal = self._has_come if lane == 0 else self._is_left
         while True:
-            await self._has_come.wait()
+            await signal.wait()
             if lane > 0 and self._queue and not self._others_idle():
                 await asyncio.sleep(LANE_SECONDS)
                 continue
             batch = self._next_batch()
+            if self._queue:
+                self._is_left.set()
             if batch:
                 await self._compute(lane, batch)
             else:
-                self._has_come.clear()
+                signal.clear()
 
     async def _compute(self, lane: int, batch: "list[_Waiting]") -> None:
         began = self._begin(lane)

@@ -19,7 +19,8 @@ PAGES = [*(ROOT / name for name in NAMED), *sorted((ROOT / "docs").glob("*.md"))
 FILE = re.compile(r"^```yaml\n# (\S+\.yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 READ_IN_TURN = (ROOT / "README.md", ROOT / "docs" / "train.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SERVERS = ("autoclf ui",)  # they last until Ctrl-C; tests/e2e/test_ui.py runs them
+# They last until Ctrl-C; tests/e2e/test_ui.py and test_serve_command.py run them.
+SERVERS = ("autoclf ui", "autoclf serve")
 LONG = {
     "--trials 50": "--trials 1 --timeout 30s",
     "--timeout 2h": "--timeout 10s",
