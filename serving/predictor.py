@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from search.promotion.package import GRAPH, Manifest, PackageError, check_files, read_manifest
 from trainer.data.filling import num_processors
 
-INPUT, OUTPUT = "images", "probabilities"
+INPUT, OUTPUT = "images", "probabilities"  # as in trainer.export, which loads torch
 LARGEST_PORTION = 64  # images that go through the graph at once: more do not fit into a processor's cache
 LARGEST_GRAPH = 2 * 2**30  # bytes: what one file of this kind can hold
 SUM_SLACK = 1e-3  # that the probabilities of an image may miss 1 by

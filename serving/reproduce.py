@@ -94,7 +94,7 @@ def _trained(config: JobConfig, source: Source, place: Place, number: int, folde
 def _epochs(config: JobConfig, source: Source, place: Place, number: int) -> float:
     if source.manifest.images == "train":
         return config.training.epochs
-    study, _ = study_of(source.manifest.study, place)
+    _, study, _ = study_of(source.manifest.study, place)
     refit = remembered_refit(study, number)
     if refit is None:
         raise StudyError(

@@ -28,7 +28,7 @@ def write_graph(candidate: Trained, data_set: DataSet, path: Path) -> float:
 
     networks = [(member.config, member.weights, member.count) for member in candidate.members]
     servable = load_together(networks, data_set, temperature=candidate.temperature)
-    write_onnx(servable, data_set, path)
+    save_onnx(servable, data_set, path)
     seen = np.array(open_split(data_set, "val").images[:NUM_CHECKED])
     images = np.concatenate([seen, np.zeros_like(seen[:1]), np.full_like(seen[:1], 255)])  # flat: what is divided by 0
     with torch.inference_mode():
@@ -42,7 +42,7 @@ def write_graph(candidate: Trained, data_set: DataSet, path: Path) -> float:
     return difference
 
 
-def write_onnx(servable: "nn.Module", data_set: DataSet, path: Path) -> None:
+def save_onnx(servable: "nn.Module", data_set: DataSet, path: Path) -> None:
     """Write a model as one ONNX file that takes any number of images, to the byte as MLflow will write it again."""
     import onnx
 

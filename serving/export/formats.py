@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.promotion.graph import write_onnx as write_graph
+from search.promotion.graph import save_onnx
 from search.promotion.package import CONFIGS, EXTRA, GRAPH
 from serving.export.quantize import quantize
 from serving.export.source import Source
@@ -32,7 +32,7 @@ PROGRAM, SCRIPT = "model.pt2", "model.torchscript.pt"
 
 def write_onnx(servable: "nn.Module", source: Source, folder: Path, calibration: Images) -> Answer:
     """Write one ONNX file with the weights inside."""
-    write_graph(servable, source.data_set, folder / GRAPH)
+    save_onnx(servable, source.data_set, folder / GRAPH)
     return onnx_answer(folder / GRAPH)
 
 
@@ -89,7 +89,7 @@ def write_weights(servable: "nn.Module", source: Source, folder: Path, calibrati
 
 def write_triton(servable: "nn.Module", source: Source, folder: Path, calibration: Images) -> Answer:
     """Write a model repository for NVIDIA's Triton server, with the ONNX file."""
-    graph = write_repository(folder, source.manifest, write=lambda path: write_graph(servable, source.data_set, path))
+    graph = write_repository(folder, source.manifest, write=lambda path: save_onnx(servable, source.data_set, path))
     return onnx_answer(graph)
 
 
@@ -134,7 +134,7 @@ def torch_answer(module: Any) -> Answer:
 
 def _write_quantized(servable: "nn.Module", source: Source, folder: Path, calibration: Images | None) -> Answer:
     whole = folder / f"whole-{GRAPH}"
-    write_graph(servable, source.data_set, whole)
+    save_onnx(servable, source.data_set, whole)
     quantize(whole, folder / GRAPH, calibration)
     whole.unlink()
     return onnx_answer(folder / GRAPH)

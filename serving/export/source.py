@@ -12,6 +12,7 @@ from search.finish import known_reading
 from search.promotion.candidate import Finder, Trained
 from search.promotion.package import CONFIGS, EXTRA, Manifest, PackageError, check_files, read_manifest
 from search.promotion.publish import Judged, manifest_of
+from search.request import Request
 from search.resume import remembered_request
 from search.run import prepare_data
 from search.storage import open_storage
@@ -67,7 +68,7 @@ def opened(model: Registered | Folder | OfTrial, place: Place) -> Iterator[Sourc
     with fetched(model, store=place.store, tracking_uri=place.tracking_uri) as folder:
         manifest = read_manifest(folder)
         check_files(folder, manifest)
-        _, data_set = study_of(manifest.study, place)
+        _, _, data_set = study_of(manifest.study, place)
         if data_set.fingerprint != manifest.data:
             raise StudyError(f"{model} was trained on other images than study {manifest.study!r} now has.")
         yield Source(name=str(model), networks=_networks_in(folder, manifest), data_set=data_set, manifest=manifest)
@@ -87,8 +88,7 @@ def _networks_in(folder: Path, manifest: Manifest) -> list[Network]:
 
 
 def _of_trial(model: OfTrial, place: Place) -> Source:
-    study, data_set = study_of(model.study, place)
-    request = remembered_request(model.study, store=place.store, storage=place.storage, cache=place.cache)
+    request, study, data_set = study_of(model.study, place)
     trained = Finder(request, study, data_set).trained(trial=model.number)
     accuracy, judged_on, number = _known_accuracy(study, trained, Store(place.store))
     judged = Judged(accuracy, judged_on, number)
@@ -97,8 +97,8 @@ def _of_trial(model: OfTrial, place: Place) -> Source:
     return Source(name=str(model), networks=networks, data_set=data_set, manifest=manifest)
 
 
-def study_of(name: str, place: Place) -> tuple[Study, DataSet]:
-    """Return a study and its images.
+def study_of(name: str, place: Place) -> tuple[Request, Study, DataSet]:
+    """Return what a study was asked for, the study and its images.
 
     Raises:
         StudyError: If there is no such study in the store.
@@ -106,7 +106,7 @@ def study_of(name: str, place: Place) -> tuple[Study, DataSet]:
     """
     request = remembered_request(name, store=place.store, storage=place.storage, cache=place.cache)
     opened_storage = open_storage(request.storage or Store(place.store).study_url)
-    return load_study(opened_storage, name), prepare_data(request, lambda _: None)
+    return request, load_study(opened_storage, name), prepare_data(request, lambda _: None)
 
 
 def _known_accuracy(study: Study, trained: Trained, store: Store) -> tuple[Estimate, str, int]:

@@ -15,6 +15,9 @@ class InService:
     model: str  # as the command line named it
     version: str | None  # in the registry
 
+    def __str__(self) -> str:
+        return self.model if self.version is None else f"{self.model} (version {self.version})"
+
 
 def point_at(pointer: Path, package: InService) -> None:
     """Write the file as a whole: who reads it sees the former one or this one."""

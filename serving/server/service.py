@@ -77,7 +77,7 @@ class Holder:
             except PackageError as error:
                 refused = wanted
                 metrics.MODEL_REFUSED.inc()
-                _log.error("%s stays in service: %s", _called(self.now.package), error)
+                _log.error("%s stays in service: %s", self.now.package, error)
                 continue
             former, self.now = self.now, new
             metrics.MODEL.labels(former.package.model, former.package.version or "").set(0)
@@ -138,7 +138,3 @@ class Holder:
 def _count_batch(size: int, seconds: float) -> None:
     metrics.BATCH_IMAGES.observe(size)
     metrics.BATCH_SECONDS.observe(seconds)
-
-
-def _called(package: InService) -> str:
-    return package.model if package.version is None else f"{package.model} (version {package.version})"

@@ -80,10 +80,9 @@ def serve(
         host, port = listener.getsockname()[:2]
 
         def told(package: InService) -> None:
-            what = package.model if package.version is None else f"{package.model} (version {package.version})"
             workers = "1 worker" if front.num_workers == 1 else f"{front.num_workers} workers"
             shown = f"[{host}]" if ":" in host else host
-            say(f"Serving {what} on http://{shown}:{port} with {workers}; Ctrl-C stops it.")
+            say(f"Serving {package} on http://{shown}:{port} with {workers}; Ctrl-C stops it.")
 
         if isinstance(model, Folder):
             load_predictor(model.path, name=str(model), threads=1)

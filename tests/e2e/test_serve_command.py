@@ -13,8 +13,7 @@ from mlflow.tracking import MlflowClient
 from search.promotion.package import GRAPH
 from search.store import Store
 from tests.command import Desk, free_port
-from tests.serving.server.running import Server, picture, started
-from tests.serving.server.test_changes import load, until
+from tests.serving.server.running import Server, load, picture, started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 MISTAKE = 2

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from autoclf.commands import export as command_module
 from search.errors import RefusedError, StudyError
 from search.promotion.package import EXTRA, GRAPH, Manifest, PackageError, check_files, read_manifest
 from serving.export import export as module
@@ -75,7 +77,10 @@ def wanted(source: Source, images: Images) -> np.ndarray:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_is_written_whole_and_answers_alike(source: Source, tmp_path: Path, format: str) -> None:
+def test_every_format_is_written_whole_and_answers_alike(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where some libraries leave what they need no longer
     done = export(source, format=format, out=tmp_path / "out", tolerance=0.05)
 
     manifest = read_manifest(tmp_path / "out")
@@ -183,6 +188,12 @@ def test_f32_an_export_that_answers_otherwise_is_not_written(
 
     assert "labels agree on" in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_knows_all_formats() -> None:
+    kinds, _ = get_args(get_type_hints(command_module.export, include_extras=True)["format"])
+
+    assert get_args(kinds) == tuple(FORMATS)
 
 
 def test_what_is_there_is_not_written_over(source: Source, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,3 +187,38 @@ def picture(value: int, *, first: int | None = None, size: tuple[int, int] = (8,
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
+
+
+@contextmanager
+def load(server: Server, *, clients: int = 8, pause: float = 0.0) -> Iterator[list[object]]:
+    """Ask again and again while the block lasts; yield a list of what came: statuses with labels, and errors."""
+    came: list[object] = []
+    image = picture(0)
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                reply = server.predict(image)
+                came.append((reply.status, reply.json["predictions"][0]["label"] if reply.status == 200 else ""))
+            except OSError as error:
+                came.append(error)
+            time.sleep(pause)
+
+    with ThreadPoolExecutor(clients) as pool:
+        for _ in range(clients):
+            pool.submit(ask)
+        try:
+            yield came
+        finally:
+            done.set()
+
+
+def until(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not come about")

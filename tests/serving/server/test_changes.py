@@ -3,13 +3,11 @@
 import os
 import re
 import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -17,7 +15,7 @@ from search.promotion.package import GRAPH
 from serving.server.pointer import InService, point_at
 from tests.command import is_alive, wait_until_gone
 from tests.serving.packages import make_package
-from tests.serving.server.running import Server, picture, serving
+from tests.serving.server.running import Server, load, picture, serving, until
 
 DARK = picture(0)
 SLOW, STUCK = 9, 7  # first numbers of images that take half a second, and for ever
@@ -25,43 +23,10 @@ LOOPS = {SLOW: 1_500_000, STUCK: 1 << 50}
 ANSWER_SECONDS = 1.0
 
 
-@contextmanager
-def load(server: Server, *, clients: int = 8, pause: float = 0.0) -> Iterator[list[object]]:
-    """Ask again and again while the block lasts; yield a list of what came: statuses with labels, and errors."""
-    came: list[object] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            try:
-                reply = server.predict(DARK)
-                came.append((reply.status, reply.json["predictions"][0]["label"] if reply.status == 200 else ""))
-            except OSError as error:
-                came.append(error)
-            time.sleep(pause)
-
-    with ThreadPoolExecutor(clients) as pool:
-        for _ in range(clients):
-            pool.submit(ask)
-        try:
-            yield came
-        finally:
-            done.set()
-
-
 def pointer_of(server: Server) -> Path:
     """Return the file that says what is in service."""
-    (place,) = Path("/tmp").glob(f"autoclf-serve-*/in-service-{server.process.pid}.json")
+    (place,) = Path(gettempdir()).glob(f"autoclf-serve-*/in-service-{server.process.pid}.json")
     return place
-
-
-def until(holds: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if holds():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not come about")
 
 
 def test_f33_a_new_model_takes_over_without_a_failed_request_and_a_bad_one_is_refused(tmp_path: Path) -> None:
@@ -99,7 +64,7 @@ def test_f34_a_stop_under_load_answers_what_is_under_way(tmp_path: Path, number:
         assert not any(is_alive(pid) for pid in workers)
         with pytest.raises(OSError, match="refused"):
             server.predict(DARK)
-        assert not list(Path("/tmp").glob(f"autoclf-serve-*/in-service-{server.process.pid}.json"))
+        assert not list(Path(gettempdir()).glob(f"autoclf-serve-*/in-service-{server.process.pid}.json"))
 
 
 def test_f35_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:

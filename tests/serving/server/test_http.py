@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.serving.packages import make_package
-from tests.serving.server.running import ROOT, Server, form, picture, read_all, serving
+from tests.serving.server.running import ROOT, Server, form, picture, read_all, serving, until
 from tests.trainer.data.data_samples import encoded, noise, png_with_header
 
 HEADER_SECONDS, BODY_SECONDS = 1.0, 1.5
@@ -280,7 +280,7 @@ def test_82_a_client_that_leaves_in_the_middle_leaks_nothing(server: Server) -> 
         with server.connect() as connection:
             connection.sendall(head + body[: len(body) // (number % 3 + 1)])
 
-    _wait_for(lambda: worker.num_fds() <= before + 1)
+    until(lambda: worker.num_fds() <= before + 1)
     assert server.predict(DARK).status == 200
 
 
@@ -324,12 +324,3 @@ def _check_figures(server: Server) -> None:
 
 def _name(server: Server) -> str:
     return str(server.ask("GET", "/model").json["model"])
-
-
-def _wait_for(holds: Callable[[], bool], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come about")
